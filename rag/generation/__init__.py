@@ -1,0 +1,1 @@
+"""Answers: the seam (base), the OpenAI part that streams a chat model, and the extractive part that quotes the book."""

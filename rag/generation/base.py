@@ -1,0 +1,52 @@
+"""The seam of the generators: passages in, pieces of Markdown with [n] markers out."""
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from rag.types import Exchange, Message, Page, Retrieval, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRequest:
+    """Everything a generator may use. `messages` is the finished prompt; without a model the rest is enough."""
+
+    question: str
+    retrieval: Retrieval
+    history: Sequence[Exchange] = ()
+    selection: str | None = None
+    page: Page | None = None
+    messages: Sequence[Message] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of the answer as it came; a marker may still be split over two."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Always last. `answered` is False when the generator says that the book does not hold the answer."""
+
+    finish_reason: Literal["stop", "length"]
+    answered: bool
+    usage: Usage = field(default_factory=Usage)
+
+
+class Generator(Protocol):
+    @property
+    def name(self) -> str:
+        """The model's name, or "extractive"."""
+        ...
+
+    def answer(self, request: AnswerRequest) -> AsyncGenerator[Piece | Ended, None]:
+        """Streams the answer. Closing the generator closes the upstream call. Raises ModelError."""
+        ...
+
+    async def rewrite(self, question: str, history: Sequence[Exchange]) -> str | None:
+        """A follow-up as a standalone question; None without a model to do it with. Raises ModelError."""
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,226 @@
+"""The nouns. The type says how far down the pipe a thing is.
+
+    Document    one Markdown file, read and hashed, with the URL it is published at
+    Section     a heading and the body below it
+    Chunk       what is stored: a piece of one document within the token budget
+    Hit         a chunk as the store returned it, with its raw scores
+    Passage     a chunk that was chosen and numbered, once: [n] means this everywhere
+    Citation    a passage that the answer really used
+    Exchange    one earlier question, its answer and the chunks it cited
+    Message     one turn as a chat model sees it
+
+A Section is not stored and a Chunk has no score; a Hit is not numbered and a Passage is not yet
+cited. Every class is frozen: what a later stage adds, it adds in a type of its own.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import quote
+
+Role = Literal["system", "user", "assistant"]
+
+_FRAGMENT_SAFE = "-._~!$&'()*+,;=:@/?"  # RFC 3986, section 3.5
+
+
+def deep_link(url: str, anchor: str | None) -> str:
+    """The page URL with the anchor as its percent-encoded fragment."""
+    return f"{url}#{quote(anchor, safe=_FRAGMENT_SAFE)}" if anchor else url
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One Markdown file. `path` is relative to the content root, with forward slashes.
+
+    `trail` holds the labels of the folders above it ("Part 2"), `url` the page's published URL without
+    a fragment, `sha256` the hash of everything its chunks depend on: the bytes, the URL and the trail.
+    """
+
+    path: str
+    title: str
+    text: str
+    sha256: str
+    url: str
+    trail: tuple[str, ...] = ()
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading and its body. `lines` is half open and 0-based; `anchor` is None where the page itself is meant."""
+
+    heading_path: tuple[str, ...]
+    anchor: str | None
+    lines: tuple[int, int]
+    text: str
+    level: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of one document within the token budget, and the place it came from.
+
+    `heading_path` starts with the page's title. `lines` and `chars` are half open, 0-based ranges of the
+    decoded file; `tokens` counts `text` in cl100k_base. `id` is a uuid5 of what the chunk is.
+    """
+
+    id: str
+    path: str
+    heading_path: tuple[str, ...]
+    url: str
+    anchor: str | None
+    ordinal: int
+    lines: tuple[int, int]
+    chars: tuple[int, int]
+    text: str
+    tokens: int
+    trail: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The deepest heading."""
+        return self.heading_path[-1] if self.heading_path else self.path
+
+    @property
+    def link(self) -> str:
+        """The URL of the exact heading."""
+        return deep_link(self.url, self.anchor)
+
+    @property
+    def breadcrumb(self) -> str:
+        return " › ".join(self.heading_path)
+
+    @property
+    def embed_text(self) -> str:
+        """What is indexed: the heading path in front of the text."""
+        return f"{self.breadcrumb}\n\n{self.text}" if self.heading_path else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class SparseVector:
+    indices: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A chunk as the store scored it; every score is the engine's own, before any normalising.
+
+    `bm25` of the chunk, `window_bm25` and `window_cosine` of its best windows, `chunk_cosine` against the mean
+    of its windows' vectors. Without dense vectors both cosines are 0.
+    """
+
+    chunk: Chunk
+    bm25: float = 0.0
+    window_bm25: float = 0.0
+    window_cosine: float = 0.0
+    chunk_cosine: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A chosen chunk. `text` may be longer than the chunk's: neighbours that continue each other are joined."""
+
+    number: int
+    chunk: Chunk
+    score: float
+    text: str
+    chunk_ids: tuple[str, ...] = ()
+
+    @property
+    def snippet(self) -> str:
+        """The first 300 characters on one line."""
+        flat = " ".join(self.text.split())
+        return flat if len(flat) <= 300 else flat[:299].rstrip() + "…"
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """What was found for a question, best first. `grounded` is False when the book does not seem to hold the answer."""
+
+    query: str
+    passages: tuple[Passage, ...]
+    grounded: bool
+    overview: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A passage the answer used; `quote` is an excerpt that stands word for word in the passage."""
+
+    number: int
+    title: str
+    heading_path: tuple[str, ...]
+    url: str
+    quote: str
+    passage: Passage
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One question and its answer. `cited` holds the ids of the chunks the answer cited."""
+
+    question: str
+    answer: str
+    cited: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Where the reader is; both parts may be missing."""
+
+    url: str | None = None
+    title: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens the model was sent and wrote."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OutlineHeading:
+    level: int
+    text: str
+    anchor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRecord:
+    """What the index knows of one document without reading its chunks. `ingested_at` is seconds since the epoch.
+
+    `words` counts the words of its chunks as the lexicon does (for the mean length of BM25); `lead` is the
+    description or the first paragraph, at most 300 characters.
+    """
+
+    path: str
+    title: str
+    url: str
+    sha256: str
+    trail: tuple[str, ...]
+    chunks: int
+    tokens: int
+    words: int
+    ingested_at: float
+    headings: tuple[OutlineHeading, ...] = ()
+    lead: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexInfo:
+    """The index as a whole. An index that was never built has an empty fingerprint and no documents."""
+
+    fingerprint: str = ""
+    documents: int = 0
+    chunks: int = 0
+    windows: int = 0
+    tokens: int = 0
+    built_at: float | None = None
