@@ -1,0 +1,81 @@
+# Two commands matter: `make run` starts the application, `make test` runs every test.
+# Each makes .venv by itself (with uv where it is installed, else venv and pip) from the locked set.
+# PYTHON names the interpreter, 3.11 or newer.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SDK_VERSION := $(shell sed -n 's/^sdk_version: *//p' README.md)
+UV := $(shell command -v uv 2>/dev/null)
+
+.PHONY: run test lint format lock check-locks openapi eval bench screenshots clean
+
+run: $(VENV)/run.stamp
+	$(BIN)/python app.py
+
+test: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest $(TESTS)
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+eval: $(VENV)/dev.stamp
+	$(BIN)/python -m rag eval tests/evals/sample_book --baselines
+
+bench: $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks
+
+openapi: $(VENV)/dev.stamp
+	$(BIN)/python -m web.contract specs/1-rag-backend/contracts/openapi.yaml
+
+screenshots: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.browser.screenshots specs/1-rag-backend/screenshots
+
+# The locked sets are resolved together with the gradio that a Space installs, so that what is tested is what runs there.
+COMPILE = printf 'gradio[oauth,mcp]==$(SDK_VERSION)\n' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command 'make lock'
+
+lock: $(VENV)/dev.stamp
+	$(COMPILE) requirements.txt - -o requirements.lock
+	$(COMPILE) requirements-dev.txt - -o requirements-dev.lock -c requirements.lock
+
+check-locks: $(VENV)/dev.stamp
+	cp requirements.lock $(VENV)/fresh.lock && $(COMPILE) requirements.txt - -o $(VENV)/fresh.lock
+	diff -u requirements.lock $(VENV)/fresh.lock
+	cp requirements-dev.lock $(VENV)/fresh-dev.lock
+	$(COMPILE) requirements-dev.txt - -o $(VENV)/fresh-dev.lock -c requirements.lock
+	diff -u requirements-dev.lock $(VENV)/fresh-dev.lock
+
+$(VENV)/bin/python:
+ifdef UV
+	uv venv --quiet --python $(PYTHON) $(VENV)
+else
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make run PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+endif
+
+$(VENV)/run.stamp: requirements.lock | $(VENV)/bin/python
+ifdef UV
+	VIRTUAL_ENV=$(VENV) uv pip install --quiet --require-hashes -r requirements.lock
+else
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+endif
+	touch $@
+
+$(VENV)/dev.stamp: requirements-dev.lock | $(VENV)/bin/python
+ifdef UV
+	VIRTUAL_ENV=$(VENV) uv pip install --quiet --require-hashes -r requirements-dev.lock
+else
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+endif
+	touch $@ $(VENV)/run.stamp
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
