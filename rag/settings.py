@@ -11,6 +11,7 @@ from rag.errors import ConfigError
 
 Flavor = Literal["auto", "docusaurus", "mkdocs", "mdbook", "github"]
 Names = Annotated[list[str], NoDecode]
+RATE_PATTERN = r"^\s*[1-9]\d{0,5}\s*/\s*([1-9]\d{0,3}\s*)?(second|minute|hour|day)s?\s*$"
 
 
 class Settings(BaseSettings):
@@ -57,8 +58,8 @@ class Settings(BaseSettings):
     admin_token: SecretStr | None = None
     admin_users: Names = []
     api_keys: Annotated[list[SecretStr], NoDecode] = []
-    rate_limit: str = "10/minute"
-    rate_limit_api_key: str = "100/minute"
+    rate_limit: str = Field(default="10/minute", pattern=RATE_PATTERN)
+    rate_limit_api_key: str = Field(default="100/minute", pattern=RATE_PATTERN)
     daily_token_budget: int | None = Field(default=None, ge=1)
     redis_url: SecretStr | None = None
     forwarded_allow_ips: Names = ["127.0.0.1"]
