@@ -1,0 +1,87 @@
+"""Tokens of cl100k_base, counted without the network: the rank table lies beside the code.
+
+Everything a book can contain is accepted. Text that looks like a special token is ordinary text. A run of white
+space longer than `_LONGEST_SPACE` is encoded piece by piece, because the tokenizer aborts on about a million spaces;
+inside such a run a count may be off by one per piece. Lone surrogates count as U+FFFD.
+"""
+
+import base64
+import re
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import tiktoken
+from numpy.typing import NDArray
+
+_TABLE = Path(__file__).parent / "data" / "tiktoken" / "cl100k_base.tiktoken"
+_PATTERN = (  # how the encoding cuts text before it merges bytes
+    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+"
+    r"|\s++$|\s*[\r\n]|\s+(?!\S)|\s"
+)
+_LONGEST_SPACE = 10_000
+_LONG_SPACE = re.compile(rf"\s{{{_LONGEST_SPACE}}}")
+
+
+@cache
+def _ranks() -> dict[bytes, int]:
+    pairs = (line.split() for line in _TABLE.read_bytes().splitlines())
+    return {base64.b64decode(token): int(rank) for token, rank in pairs}
+
+
+@cache
+def _encoding() -> tiktoken.Encoding:
+    return tiktoken.Encoding(name="cl100k_base", pat_str=_PATTERN, mergeable_ranks=_ranks(), special_tokens={})
+
+
+@cache
+def _byte_lengths() -> NDArray[np.int64]:
+    lengths = np.zeros(max(_ranks().values()) + 1, dtype=np.int64)
+    for token, rank in _ranks().items():
+        lengths[rank] = len(token)
+    return lengths
+
+
+def _pieces(text: str) -> list[str]:
+    """The text, cut inside the white space that is too long for the tokenizer."""
+    if len(text) < _LONGEST_SPACE:
+        return [text]
+    cuts = [0, *(match.end() for match in _LONG_SPACE.finditer(text)), len(text)]
+    return [text[start:end] for start, end in pairwise(cuts) if start < end]
+
+
+def _encode(text: str) -> list[int]:
+    ids: list[int] = []
+    for piece in _pieces(text):
+        ids += _encoding().encode(piece, disallowed_special=())
+    return ids
+
+
+def count(text: str) -> int:
+    """The number of tokens."""
+    return len(_encode(text))
+
+
+def offsets(text: str) -> NDArray[np.int64]:
+    """Where each token ends, in bytes of the text's UTF-8; `text` must not hold lone surrogates."""
+    if len(text) < _LONGEST_SPACE or not _LONG_SPACE.search(text):
+        ids = _encoding().encode_to_numpy(text, disallowed_special=())
+    else:
+        ids = np.asarray(_encode(text), dtype=np.uint32)
+    ends: NDArray[np.int64] = _byte_lengths()[ids].cumsum()
+    return ends
+
+
+def truncate(text: str, limit: int) -> str:
+    """The longest beginning of at most `limit` tokens that ends at a character. `limit` of 0 gives no text."""
+    if limit <= 0:
+        return ""
+    head = text[: limit * 200]  # no token is longer than 128 bytes
+    ids = _encode(head)
+    if len(ids) <= limit:
+        return head
+    kept = _encoding().decode_bytes(ids[:limit]).decode(errors="ignore")
+    while count(kept) > limit:  # a code point cut in two may merge differently when it is gone
+        kept = kept[:-1]
+    return kept
