@@ -1,0 +1,102 @@
+"""Credentials and rate limits: closed unless the token is right, counted per reader, never guessed."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from web.access import AdminToken, Limits, client_key, offered_token
+from web.problems import Problem
+
+
+def test_a_configured_token_opens_and_nothing_else_does(tmp_path: Path) -> None:
+    admin = AdminToken("correct horse", tmp_path)
+    assert admin.opens("correct horse")
+    assert not any(admin.opens(wrong) for wrong in (None, "", "correct", "correct horse ", "ünïcode"))
+    assert not (tmp_path / "admin_token").exists()
+
+
+def test_without_a_token_one_is_made_kept_for_its_owner_only_and_never_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    admin = AdminToken(None, tmp_path / "data")
+    file = tmp_path / "data" / "admin_token"
+    token = file.read_text().strip()
+    assert len(token) >= 32
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert str(file) in caplog.text
+    assert token not in caplog.text
+    assert admin.opens(token)
+    assert AdminToken(None, tmp_path / "data").opens(token), "the next start keeps it"
+
+
+def test_where_no_token_can_be_kept_everything_stays_locked(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    admin = AdminToken(None, blocked)
+    assert not admin.opens("")
+    assert not admin.opens("None")
+
+
+@pytest.mark.parametrize(
+    ("headers", "token"),
+    [
+        ({"x-admin-token": "a"}, "a"),
+        ({"authorization": "Bearer b"}, "b"),
+        ({"authorization": "bearer  c "}, "c"),
+        ({"authorization": "Basic d"}, None),
+        ({}, None),
+    ],
+)
+def test_where_a_token_is_looked_for(headers: dict[str, str], token: str | None) -> None:
+    assert offered_token(headers) == token
+
+
+def test_a_reader_is_an_address_or_an_ipv6_network() -> None:
+    assert client_key("203.0.113.9") == "203.0.113.9"
+    assert client_key("2001:db8::1") == client_key("2001:db8::ffff") != client_key("2001:db8:0:1::1")
+    assert client_key("::ffff:203.0.113.9") == "203.0.113.9"
+    assert client_key(None) == "unknown"
+
+
+async def test_the_eleventh_question_in_a_minute_waits_and_other_readers_do_not() -> None:
+    limits = Limits("10/minute", "100/minute", ["k1"])
+    for _ in range(10):
+        await limits.admit("203.0.113.9")
+    with pytest.raises(Problem) as refused:
+        await limits.admit("203.0.113.9")
+    assert (refused.value.status, refused.value.code, refused.value.retryable) == (429, "rate_limited", True)
+    assert refused.value.retry_after is not None
+    assert 1 <= refused.value.retry_after <= 60
+    await limits.admit("203.0.113.10")
+
+
+async def test_a_key_lifts_the_limit_and_a_wrong_one_is_refused() -> None:
+    limits = Limits("1/minute", "3/minute", ["right key"])
+    for _ in range(3):
+        await limits.admit("203.0.113.9", "right key")
+    with pytest.raises(Problem) as refused:
+        await limits.admit("203.0.113.9", "right key")
+    assert refused.value.status == 429
+    with pytest.raises(Problem) as unknown:
+        await limits.admit("203.0.113.9", "wrong key")
+    assert unknown.value.status == 401
+
+
+async def test_guessing_the_admin_token_is_limited(tmp_path: Path) -> None:
+    limits, admin = Limits("10/minute", "100/minute", []), AdminToken("right", tmp_path)
+    statuses = []
+    for guess in range(11):
+        with pytest.raises(Problem) as refused:
+            await limits.require_admin(admin, {"x-admin-token": str(guess)}, "203.0.113.9")
+        statuses.append(refused.value.status)
+    assert statuses == [401] * 10 + [429]
+    await limits.require_admin(admin, {"x-admin-token": "right"}, "203.0.113.9")
+
+
+async def test_a_redis_that_is_gone_does_not_stop_readers() -> None:
+    limits = Limits("1/minute", "1/minute", [], "redis://127.0.0.1:1/0")
+    await limits.admit("203.0.113.9")
+    with pytest.raises(Problem) as refused:
+        await limits.admit("203.0.113.9")
+    assert refused.value.status == 429

@@ -1,0 +1,1 @@
+"""The surfaces: FastAPI routes, the Gradio interface and the widget's file. The engine knows none of them."""

@@ -1,0 +1,144 @@
+"""Who may do what, and how often: the admin token, API keys and rate limits, shared by both surfaces."""
+
+import hashlib
+import hmac
+import ipaddress
+import logging
+import os
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from limits import RateLimitItem, parse
+from limits.aio.storage import MemoryStorage, Storage
+from limits.aio.strategies import MovingWindowRateLimiter
+from limits.storage import storage_from_string
+
+from web.problems import Problem
+
+log = logging.getLogger(__name__)
+
+WRONG_TOKENS = parse("10/minute")
+
+
+class AdminToken:
+    """The secret that opens the admin routes and the admin tab; without a configured one, one is made and kept."""
+
+    def __init__(self, configured: str | None, data_dir: Path) -> None:
+        self._token = configured or _kept_token(data_dir / "admin_token")
+
+    def opens(self, offered: str | None) -> bool:
+        """Compares in constant time; nothing is opened by an empty token."""
+        if not offered or not self._token:
+            return False
+        return hmac.compare_digest(offered.encode(), self._token.encode())
+
+
+def _kept_token(path: Path) -> str | None:
+    """The token of an earlier start, or a new one; None, which opens nothing, where it cannot be kept."""
+    try:
+        if path.is_file() and (kept := path.read_text().strip()):
+            return kept
+        path.parent.mkdir(parents=True, exist_ok=True)
+        token = secrets.token_urlsafe(32)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            os.fchmod(descriptor, 0o600)
+            file.write(token + "\n")
+    except OSError as error:
+        log.warning(
+            "ADMIN_TOKEN is not set and %s cannot be written (%s): admin actions stay locked", path, error.strerror
+        )
+        return None
+    log.warning("ADMIN_TOKEN is not set: a new admin token is in %s", path)
+    return token
+
+
+def offered_token(headers: Mapping[str, str]) -> str | None:
+    """The credential of `X-Admin-Token` or of `Authorization: Bearer`."""
+    if token := headers.get("x-admin-token"):
+        return token.strip()
+    scheme, _, value = headers.get("authorization", "").partition(" ")
+    return value.strip() if scheme.lower() == "bearer" else None
+
+
+def client_key(host: str | None) -> str:
+    """What a rate limit counts by: the address, for IPv6 its /64, which is what one reader gets."""
+    try:
+        address = ipaddress.ip_address(host or "")
+    except ValueError:
+        return host or "unknown"
+    if isinstance(address, ipaddress.IPv6Address):
+        mapped = address.ipv4_mapped
+        return str(mapped) if mapped else str(ipaddress.ip_network((address, 64), strict=False))
+    return str(address)
+
+
+class Limits:
+    """Rate limits per client address or API key. In memory, or in Redis where several processes share them.
+
+    A Redis that does not answer is replaced by the memory of this process until it does: readers go on.
+    """
+
+    def __init__(self, anonymous: str, with_key: str, api_keys: Sequence[str], redis_url: str | None = None) -> None:
+        self._anonymous, self._with_key = parse(anonymous), parse(with_key)
+        self._keys = [key for key in api_keys if key]
+        self._local = MovingWindowRateLimiter(MemoryStorage())
+        self._shared = MovingWindowRateLimiter(_redis(redis_url)) if redis_url else None
+
+    def knows(self, key: str | None) -> bool:
+        """Compares with every key, so that time tells nothing."""
+        matches = [hmac.compare_digest((key or "").encode(), known.encode()) for known in self._keys]
+        return any(matches)
+
+    async def admit(self, host: str | None, api_key: str | None = None) -> None:
+        """Counts one question. Raises Problem 429 with the seconds to wait, or 401 for a key that is not known."""
+        if api_key and not self.knows(api_key):
+            await self._count(WRONG_TOKENS, "key", client_key(host))
+            raise Problem(401, "unauthorized", "The API key in X-API-Key is not known.")
+        if api_key:
+            digest = hashlib.sha256(api_key.encode()).hexdigest()[:16]
+            await self._count(self._with_key, "api", digest)
+        else:
+            await self._count(self._anonymous, "ip", client_key(host))
+
+    async def require_admin(self, admin: AdminToken, headers: Mapping[str, str], host: str | None) -> None:
+        """Raises Problem 401 without the admin token; guessing it is limited to ten a minute and address."""
+        if admin.opens(offered_token(headers)):
+            return
+        await self._count(WRONG_TOKENS, "admin", client_key(host))
+        raise Problem(
+            401,
+            "unauthorized",
+            "This needs the admin token, as `Authorization: Bearer …` or `X-Admin-Token`.",
+            headers={"www-authenticate": "Bearer"},
+        )
+
+    async def _count(self, limit: RateLimitItem, *who: str) -> None:
+        if self._shared is not None:
+            try:
+                return await _hit(self._shared, limit, *who)
+            except self._shared.storage.base_exceptions as error:
+                log.warning("Redis did not answer (%s): limits are counted in this process", type(error).__name__)
+        return await _hit(self._local, limit, *who)
+
+
+async def _hit(limiter: MovingWindowRateLimiter, limit: RateLimitItem, *who: str) -> None:
+    if await limiter.hit(limit, *who):
+        return
+    reset, _ = await limiter.get_window_stats(limit, *who)
+    wait = max(1.0, reset - time.time())
+    raise Problem(
+        429,
+        "rate_limited",
+        f"That is more than {limit.amount} a {limit.GRANULARITY.name}; wait {wait:.0f} s.",
+        True,
+        wait,
+    )
+
+
+def _redis(url: str) -> Storage:
+    storage = storage_from_string(f"async+{url}", implementation="redispy", socket_timeout=1, socket_connect_timeout=1)
+    assert isinstance(storage, Storage)
+    return storage

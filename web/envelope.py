@@ -1,0 +1,174 @@
+"""What surrounds every request, as pure ASGI: request id, security headers, log line, body limit, last resort.
+
+`Envelope` is the outermost layer, `Guard` the innermost, with CORS between them: a refusal of either kind
+carries the request id, and what Guard refuses carries CORS headers too.
+"""
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import MutableMapping
+from contextvars import ContextVar
+from typing import Any
+from uuid import uuid4
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from web.problems import INTERNAL, NOT_FOUND, Problem
+
+log = logging.getLogger("askthebook.requests")
+request_id: ContextVar[str] = ContextVar("request_id", default="-")
+
+BODY_LIMIT = 64 * 1024
+GRADIO_BODY_LIMIT = 1024 * 1024
+BODY_SECONDS = 15.0
+CONTENT_SECURITY_POLICY = "; ".join(
+    [
+        "default-src 'self'",
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "media-src 'self' data: blob:",
+        "font-src 'self' data:",
+        "connect-src 'self'",
+        "worker-src 'self' blob:",
+        "form-action 'self'",
+        "base-uri 'self'",
+        "object-src 'none'",
+        "frame-ancestors 'self' https://huggingface.co https://*.hf.space",
+    ]
+)
+SECURITY_HEADERS = {
+    "content-security-policy": CONTENT_SECURITY_POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "strict-origin-when-cross-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+}
+_ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+
+class Envelope:
+    """Names the request, adds the headers, writes the one log line. `scope["log"]` takes further fields for it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        offered = Headers(scope=scope).get("x-request-id", "")
+        name = offered if _ACCEPTABLE_ID.fullmatch(offered) else uuid4().hex
+        fields: MutableMapping[str, Any] = {}
+        scope["request_id"], scope["log"] = name, fields
+        token, began, status = request_id.set(name), time.perf_counter(), 0
+
+        async def labelled(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["x-request-id"] = name
+                for key, value in SECURITY_HEADERS.items():
+                    headers.setdefault(key, value)
+            await send(message)
+
+        try:
+            return await self.app(scope, receive, labelled)
+        finally:
+            fields.update(
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                ms=round((time.perf_counter() - began) * 1e3, 1),
+            )
+            level = logging.DEBUG if _is_quiet(scope["path"]) else logging.INFO
+            log.log(
+                level, "%s %s %s %sms", scope["method"], scope["path"], status, fields["ms"], extra={"fields": fields}
+            )
+            request_id.reset(token)
+
+
+class Guard:
+    """Reads bodies up to their limit, closes what nobody may use, and turns an unforeseen exception into a problem."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            if scope["path"].rstrip("/") in CLOSED:
+                raise NOT_FOUND
+            return await self.app(scope, await _read_body(scope, receive), watched)
+        except Problem as problem:
+            if started:
+                raise
+            return await problem.response(scope["request_id"])(scope, receive, send)
+        except Exception:
+            log.exception("unforeseen failure of %s %s", scope["method"], scope["path"])
+            if started:
+                raise
+            return await INTERNAL.response(scope["request_id"])(scope, receive, send)
+
+
+# Gradio would keep whatever anybody uploads; nothing here takes a file.
+CLOSED = {"/gradio_api/upload", "/upload"}
+
+
+async def _read_body(scope: Scope, receive: Receive) -> Receive:
+    """The same request with its body already read. Raises Problem 413 as soon as it is too long, 408 when too slow."""
+    if scope["method"] in {"GET", "HEAD", "OPTIONS"}:
+        return receive
+    limit = GRADIO_BODY_LIMIT if scope["path"].startswith("/gradio_api/") else BODY_LIMIT
+    declared = Headers(scope=scope).get("content-length", "0")
+    if declared.isdigit() and int(declared) > limit:
+        raise _too_large(limit)
+    pieces: list[bytes] = []
+    size, more = 0, True
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return receive
+                pieces.append(message.get("body", b""))
+                size, more = size + len(pieces[-1]), message.get("more_body", False)
+                if size > limit:
+                    raise _too_large(limit)
+    except TimeoutError:
+        raise Problem(408, "timeout", "The request's body did not arrive in time.", True) from None
+    return _replay(b"".join(pieces), receive)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    read = False
+
+    async def replayed() -> Message:
+        nonlocal read
+        if read:
+            return await receive()
+        read = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replayed
+
+
+def _too_large(limit: int) -> Problem:
+    # The rest of the body is not read, so the connection cannot be used again.
+    message = f"The request's body is larger than {limit // 1024} KiB."
+    return Problem(413, "too_large", message, headers={"connection": "close"})
+
+
+def _is_quiet(path: str) -> bool:
+    """What a browser tab asks for all the time."""
+    return path.startswith(("/gradio_api/", "/assets/", "/static/", "/svelte/", "/theme.css")) or path == "/health"

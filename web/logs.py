@@ -1,0 +1,59 @@
+"""One line per event, as text or as JSON, each with its request id. Questions and keys are never among the fields."""
+
+import json
+import logging
+import sys
+import time
+from typing import Any
+
+from web.envelope import request_id
+
+
+class _Named(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = request_id.get()
+        return True
+
+
+class _Text(logging.Formatter):
+    def __init__(self) -> None:
+        self.converter = time.gmtime
+        super().__init__("%(asctime)sZ %(levelname)-7s %(request_id).8s %(message)s", "%Y-%m-%dT%H:%M:%S")
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record)
+        extra = {k: v for k, v in _fields(record).items() if k not in {"method", "path", "status", "ms"}}
+        return line + "".join(f" {key}={value}" for key, value in extra.items())
+
+
+class _Json(logging.Formatter):
+    def __init__(self) -> None:
+        self.converter = time.gmtime
+        super().__init__()
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%SZ"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            "request_id": getattr(record, "request_id", "-"),
+            **_fields(record),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    return dict(getattr(record, "fields", {}))
+
+
+def configure(level: str, as_json: bool) -> None:
+    """Sends all logs of this process to standard error in one form."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json() if as_json else _Text())
+    handler.addFilter(_Named())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for noisy in ("httpx", "httpcore", "openai", "uvicorn.access"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
