@@ -6,6 +6,9 @@ from typing import Literal, Protocol
 
 from rag.types import Exchange, Message, Page, Retrieval, Usage
 
+NOT_IN_BOOK = "[[not-in-book]]"
+"""A model is asked to begin with this when the passages do not hold the answer; it never reaches a reader."""
+
 
 @dataclass(frozen=True, slots=True)
 class AnswerRequest:
