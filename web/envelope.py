@@ -16,7 +16,7 @@ from uuid import uuid4
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from web.problems import INTERNAL, NOT_FOUND, Problem
+from web.problems import Problem, internal, not_found
 
 log = logging.getLogger("askthebook.requests")
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
@@ -108,7 +108,7 @@ class Guard:
 
         try:
             if scope["path"].rstrip("/") in CLOSED:
-                raise NOT_FOUND
+                raise not_found()
             return await self.app(scope, await _read_body(scope, receive), watched)
         except Problem as problem:
             if started:
@@ -118,7 +118,7 @@ class Guard:
             log.exception("unforeseen failure of %s %s", scope["method"], scope["path"])
             if started:
                 raise
-            return await INTERNAL.response(scope["request_id"])(scope, receive, send)
+            return await internal().response(scope["request_id"])(scope, receive, send)
 
 
 # Gradio would keep whatever anybody uploads; nothing here takes a file.

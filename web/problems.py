@@ -30,7 +30,7 @@ STATUS_OF_CODE: Mapping[str, int] = {kind.code: status for kind, status in STATU
 DEFAULT_RETRY_AFTER = 20.0
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Problem(Exception):
     """Raise it in a route or return `response()`; `retry_after` is in seconds."""
 
@@ -76,7 +76,7 @@ def problem_of(error: BaseException) -> Problem:
         status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
         retry_after = error.retry_after or (DEFAULT_RETRY_AFTER if status == 503 else None)
         return Problem(status, error.code, error.message, error.retryable, retry_after)
-    return INTERNAL
+    return internal()
 
 
 def problem_of_failure(event: Failed) -> Problem:
@@ -84,8 +84,13 @@ def problem_of_failure(event: Failed) -> Problem:
     return Problem(STATUS_OF_CODE.get(event.code, 500), event.code, event.message, event.retryable, event.retry_after)
 
 
-INTERNAL = Problem(500, "internal", "Something went wrong on our side. The request id names it in the log.", True)
-NOT_FOUND = Problem(404, "not_found", "There is nothing at this address.")
+def internal() -> Problem:
+    message = "Something went wrong on our side. The request id names it in the log."
+    return Problem(500, "internal", message, retryable=True)
+
+
+def not_found() -> Problem:
+    return Problem(404, "not_found", "There is nothing at this address.")
 
 
 def method_not_allowed(allowed: str) -> Problem:
