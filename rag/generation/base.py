@@ -24,9 +24,13 @@ class AnswerRequest:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A piece of the answer as it came; a marker may still be split over two."""
+    """A piece of the answer as it came; a marker may still be split over two.
+
+    `answered` is False from the first piece on when the generator says that the book does not hold the answer.
+    """
 
     text: str
+    answered: bool = True
 
 
 @dataclass(frozen=True, slots=True)
