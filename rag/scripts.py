@@ -8,6 +8,7 @@ _UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
 _WORD = re.compile(rf"[{_UNSPACED}]|(?:(?![{_UNSPACED}])[^\W_]|[{_MARKS}])+(?:['’](?:(?![{_UNSPACED}])\w)+)?")
 _UNSPACED_CHARACTER = re.compile(f"[{_UNSPACED}]")
 LATIN_SHARE = 0.5
+ENGLISH_MODEL = "all-minilm"
 
 
 def words(text: str) -> list[str]:
@@ -25,3 +26,8 @@ def is_latin(text: str) -> bool:
     letters = [letter for letter in text[:5000] if letter.isalpha()]
     latin = sum("LATIN" in unicodedata.name(letter, "") for letter in letters)
     return latin >= LATIN_SHARE * len(letters)
+
+
+def legible(embedder: str, text: str) -> bool:
+    """Whether the model behind an embedder's fingerprint can read the text: the local one knows Latin script only."""
+    return not embedder.startswith(ENGLISH_MODEL) or is_latin(text)

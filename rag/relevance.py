@@ -1,0 +1,87 @@
+"""Is it in the book at all? One rule over the best window's cosine and the question's matched words.
+
+    cosine of the best window + .5 x coverage + .2 x BM25 / idf mass  >=  .80
+
+idf mass is the sum of the idf of the question's distinct stems, unseen ones at the maximum; coverage is the share
+of it that the best passages hold. The threshold belongs to the cosines of all-MiniLM-L6-v2. Other models crowd theirs
+elsewhere, so they are first mapped by two points measured on the book itself: what questions about something else
+reach, and what the book's own titles reach. Without dense vectors the words decide alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+THRESHOLD = 0.80
+COVERAGE_WEIGHT = 0.5
+BM25_WEIGHT = 0.2
+LEXICAL_THRESHOLD = 0.55
+LEXICAL_BM25_WEIGHT = 0.5
+LEAST_SPAN = 0.05
+
+OFF_TOPIC = (
+    "How long should I boil an egg so that the yolk stays soft?",
+    "Who won the football world cup in 1998?",
+    "What is the best time of year to visit Iceland?",
+    "How do I remove a red wine stain from a carpet?",
+    "Which vaccines does a puppy need in its first year?",
+    "When was the treaty that ended the Thirty Years' War signed?",
+    "How do I file a tax return as a freelance photographer?",
+    "What are the lyrics of a well-known lullaby?",
+    "Which perennial flowers grow well in the shade?",
+)
+"""Questions of unlike fields; hardly any book holds more than one of them, and the median forgives that one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Where a model's best cosines lie for a book: `floor` for foreign questions, `ceiling` for its own titles."""
+
+    floor: float
+    ceiling: float
+
+    @property
+    def usable(self) -> bool:
+        return self.ceiling - self.floor >= LEAST_SPAN
+
+
+MINILM = Scale(floor=0.17, ceiling=0.75)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """`cosine` is None where there is none to judge by; the other two are shares of the question's idf mass."""
+
+    cosine: float | None
+    coverage: float
+    bm25: float
+
+
+def scale_of(foreign: Sequence[float], own: Sequence[float]) -> Scale:
+    """The scale from the best cosines of questions about something else, and of the book's own titles."""
+    return Scale(median(foreign), median(own)) if foreign and own else Scale(0.0, 0.0)
+
+
+def rescaled(cosine: float, scale: Scale) -> float | None:
+    """The cosine as MiniLM would have it; None when this model does not tell the book from anything else."""
+    if not scale.usable:
+        return None
+    return MINILM.floor + (cosine - scale.floor) * (MINILM.ceiling - MINILM.floor) / (scale.ceiling - scale.floor)
+
+
+def coverage(weights: Mapping[int, float], texts: Sequence[Sequence[int]]) -> float:
+    """The largest share of the question's idf mass (`weights`: term -> idf) that one text holds."""
+    mass = sum(weights.values())
+    held = (sum(weights[term] for term in weights.keys() & set(text)) for text in texts)
+    return max(held, default=0.0) / mass if mass > 0 else 0.0
+
+
+def is_grounded(evidence: Evidence) -> bool:
+    if evidence.cosine is None:
+        return evidence.coverage + LEXICAL_BM25_WEIGHT * evidence.bm25 >= LEXICAL_THRESHOLD
+    return strength(evidence) >= THRESHOLD
+
+
+def strength(evidence: Evidence) -> float:
+    """What the rule compares with its threshold."""
+    return (evidence.cosine or 0.0) + COVERAGE_WEIGHT * evidence.coverage + BM25_WEIGHT * evidence.bm25

@@ -1,0 +1,190 @@
+"""Question -> the passages that answer it: fused, de-duplicated, cut where relevance ends, joined and numbered.
+
+overview?        ->  outline -> passages
+weigh history    ->  one sparse and one dense query  ->  store.search  ->  fuse + pairs + page  ->  grounded?
+                 ->  passages
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rag import followups, outline, overview, relevance, scoring
+from rag.embedding.base import Embedder
+from rag.errors import IndexEmpty, IndexMismatch
+from rag.passages import passages
+from rag.reading import Reading
+from rag.relevance import Evidence, Scale
+from rag.scoring import Scored
+from rag.scripts import ENGLISH_MODEL, legible
+from rag.store.base import StoreQuery, VectorStore
+from rag.types import Exchange, Hit, Page, Passage, Retrieval, SparseVector
+
+CANDIDATES = 30
+PAGE_BOOST = 0.05
+SELECTION_WEIGHT = 0.5
+SELECTION_CHARS = 2000
+MOST_KEPT = 8
+COVERING = 3
+OVERVIEW_CHUNKS = 8
+OWN_PROBES = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Every candidate by score, best first, and what speaks for the answer being in the book."""
+
+    scored: list[Scored]
+    evidence: Evidence
+    grounded: bool
+
+
+class Retriever:
+    """Searches the store's published index and follows it when it is replaced.
+
+    Every method raises IndexEmpty, IndexMismatch, StoreUnavailable and ModelError.
+    """
+
+    def __init__(self, store: VectorStore, embedder: Embedder) -> None:
+        self._store = store
+        self._embedder = embedder
+        self._reading: Reading | None = None
+        self._scale: tuple[Reading, Scale] | None = None
+        self._calibrating = asyncio.Lock()
+
+    async def retrieve(
+        self,
+        question: str,
+        *,
+        k: int,
+        history: Sequence[Exchange] = (),
+        page: Page | None = None,
+        selection: str | None = None,
+    ) -> Retrieval:
+        """At most `k` passages; for a question about the book as a whole, those of its outline instead."""
+        outlined = await self._outlined(question, page, alone=not history and not selection)
+        if outlined:
+            return Retrieval(question, outlined, grounded=True, overview=True)
+        ranked = await self.rank(question, history=history, page=page, selection=selection)
+        return Retrieval(question, passages(ranked.scored, k), ranked.grounded)
+
+    async def rank(
+        self,
+        question: str,
+        *,
+        history: Sequence[Exchange] = (),
+        page: Page | None = None,
+        selection: str | None = None,
+    ) -> Ranked:
+        """Every candidate chunk, neither cut nor joined; an overview question is searched like any other."""
+        reading = await self._current()
+        parts = [(part.text, part.weight) for part in followups.weigh(question, history)]
+        if selection and selection.strip():
+            parts.append((selection[:SELECTION_CHARS], SELECTION_WEIGHT))
+        query = await self._query(reading, parts)
+        hits = await self._store.search(query, CANDIDATES, _kept(history))
+        scored = _scored(reading, query, hits, question, page)
+        evidence = await self._evidence(reading, query, scored)
+        grounded = bool(hits) and relevance.is_grounded(evidence)
+        if grounded and history and not selection and not followups.depends(question):
+            grounded = (await self.rank(question)).grounded
+        return Ranked(scored, evidence, grounded)
+
+    async def _current(self) -> Reading:
+        config = await self._store.config()
+        if config is None:
+            raise IndexEmpty("There is no index yet. Ingest the book first.")
+        if self._reading is None or self._reading.config != config:
+            if config.dimensions and self._embedder.dimensions not in (0, config.dimensions):
+                raise IndexMismatch("The index was built with another embedding model. Ingest the book again.")
+            self._reading = Reading(config, await self._store.documents())
+        return self._reading
+
+    def _dense(self, reading: Reading, text: str) -> bool:
+        """Whether the embedder can read both the index and the text."""
+        if not self._embedder.dimensions or not reading.config.dimensions:
+            return False
+        return all(legible(self._embedder.fingerprint, part) for part in (reading.sample, text))
+
+    async def _query(self, reading: Reading, parts: Sequence[tuple[str, float]]) -> StoreQuery:
+        sparse = followups.merge((reading.lexicon.query(text), weight) for text, weight in parts)
+        if not self._dense(reading, parts[0][0]):
+            return StoreQuery(sparse)
+        vectors = await asyncio.gather(*(self._embedder.embed_query(text) for text, _ in parts))
+        weighted = [(vector, weight) for vector, (_, weight) in zip(vectors, parts, strict=True)]
+        return StoreQuery(sparse, followups.blend(weighted))
+
+    async def _evidence(self, reading: Reading, query: StoreQuery, scored: Sequence[Scored]) -> Evidence:
+        idf = await reading.idf(query.sparse.indices, self._store)
+        weights = {
+            term: value * idf[term] for term, value in zip(query.sparse.indices, query.sparse.values, strict=True)
+        }
+        hits = [item.hit for item in scored]
+        best = max((hit.bm25 for hit in hits), default=0.0)
+        held = relevance.coverage(weights, [reading.terms(hit.chunk) for hit in hits[:COVERING]])
+        mass = sum(weights.values())
+        cosine = await self._cosine(reading, hits) if query.dense is not None else None
+        return Evidence(cosine, held, best / mass if mass else 0.0)
+
+    async def _cosine(self, reading: Reading, hits: Sequence[Hit]) -> float | None:
+        """The best window's cosine on MiniLM's scale."""
+        best = max((hit.window_cosine or hit.chunk_cosine for hit in hits), default=0.0)
+        if self._embedder.fingerprint.startswith(ENGLISH_MODEL):
+            return best
+        async with self._calibrating:
+            if self._scale is None or self._scale[0] is not reading:
+                self._scale = (reading, await self._calibrate(reading))
+        return relevance.rescaled(best, self._scale[1])
+
+    async def _calibrate(self, reading: Reading) -> Scale:
+        """Asks the index what it cannot know and what it must know."""
+        own = reading.titles[:: max(1, len(reading.titles) // OWN_PROBES)][:OWN_PROBES]
+        vectors = await self._embedder.embed_documents([*relevance.OFF_TOPIC, *own])
+        best = []
+        for vector in vectors:
+            hits = await self._store.search(StoreQuery(SparseVector((), ()), np.asarray(vector)), 1)
+            best.append(max((hit.window_cosine or hit.chunk_cosine for hit in hits), default=0.0))
+        foreign = len(relevance.OFF_TOPIC)
+        return relevance.scale_of(best[:foreign], best[foreign:])
+
+    async def _outlined(self, question: str, page: Page | None, *, alone: bool) -> tuple[Passage, ...]:
+        """The passages of an overview question; none when it is not one, or when the book has no such part."""
+        wanted = overview.parse(question)
+        if wanted is None or not (wanted.explicit or alone):
+            return ()
+        if await self._store.config() is None:
+            raise IndexEmpty("There is no index yet. Ingest the book first.")
+        if not wanted.explicit and page is not None and page.url:
+            wanted = replace(wanted, kind="page")
+        selected = outline.select(wanted, await self._store.documents(), page)
+        if len(selected) == 1 and wanted.kind not in ("book", "contents"):
+            chunks = outline.opening_chunks(await self._store.chunks_of(selected[0].path), OVERVIEW_CHUNKS)
+            return tuple(Passage(n, chunk, 1.0, chunk.text, (chunk.id,)) for n, chunk in enumerate(chunks, 1))
+        listed = outline.entries(selected)
+        firsts = [await self._store.chunks_of(entry.document.path) for entry in listed]
+        shown = [(entry, chunks[0]) for entry, chunks in zip(listed, firsts, strict=True) if chunks]
+        return tuple(outline.overview_passage(n, entry, chunk) for n, (entry, chunk) in enumerate(shown, 1))
+
+
+def _kept(history: Sequence[Exchange]) -> tuple[str, ...]:
+    """The chunks the last answer cited stay candidates."""
+    return tuple(history[-1].cited[:MOST_KEPT]) if history else ()
+
+
+def _scored(reading: Reading, query: StoreQuery, hits: Sequence[Hit], question: str, page: Page | None) -> list[Scored]:
+    weights = scoring.HYBRID if query.dense is not None else scoring.LEXICAL
+    fused = scoring.fuse(hits, weights)
+    asked = reading.lexicon.terms(question)
+    paired = [
+        replace(item, score=item.score + weights.pairs * scoring.pair_share(asked, reading.terms(item.hit.chunk)))
+        for item in fused[: scoring.PAIR_DEPTH]
+    ]
+    return scoring.in_order(_boosted([*paired, *fused[scoring.PAIR_DEPTH :]], page))
+
+
+def _boosted(scored: Iterable[Scored], page: Page | None) -> Iterable[Scored]:
+    for item in scored:
+        here = page is not None and outline.same_page(item.hit.chunk.url, page.url)
+        yield replace(item, score=item.score + PAGE_BOOST) if here else item
