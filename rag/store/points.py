@@ -1,0 +1,121 @@
+"""Chunk, window and DocumentRecord <-> payload and id. Pure; both engines store exactly this.
+
+    chunk      id of the chunk         vector bm25                   payload: the chunk, its windows' number and norm
+    window     uuid5 of (chunk, n)     vectors window_bm25, dense    payload: its chunk and that one's windows
+    document   uuid5 of the path       no vectors                    payload: the record
+
+The BM25 vectors of chunks and windows have different names because the engine counts IDF per name. The windows
+of a chunk are found by their ids, and so no index over hundreds of thousands of chunk ids is needed. The mean of
+its windows' vectors is not stored: its cosine is the sum of theirs over `norm`, the length of the sum of the unit
+vectors. A chunk whose windows have no dense vectors carries its own.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, cast
+from uuid import UUID, uuid5
+
+import numpy as np
+
+from rag.embedding.base import Vectors
+from rag.store.base import IndexedChunk
+from rag.types import Chunk, DocumentRecord, OutlineHeading, SparseVector
+
+Kind = Literal["chunk", "window", "document"]
+Payload = dict[str, Any]
+
+BM25, WINDOW_BM25, DENSE = "bm25", "window_bm25", "dense"
+INDEXED_FIELDS = ("kind", "path")
+_NAMESPACE = UUID("5f0c6e0e-3f58-5d0b-9a53-0c1f5f0d7a11")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPoint:
+    """What both engines are given. `vectors` is keyed by the names above."""
+
+    id: str
+    payload: Payload
+    vectors: Mapping[str, SparseVector | Vectors]
+
+
+def document_id(path: str) -> str:
+    return str(uuid5(_NAMESPACE, path))
+
+
+def window_ids(chunk_id: str, count: int) -> list[str]:
+    """The ids of a chunk's windows, in their order."""
+    namespace = UUID(chunk_id)
+    return [str(uuid5(namespace, str(number))) for number in range(count)]
+
+
+def document_point(record: DocumentRecord) -> StoredPoint:
+    return StoredPoint(document_id(record.path), {"kind": "document"} | asdict(record), {})
+
+
+def chunk_points(indexed: IndexedChunk) -> Iterable[StoredPoint]:
+    """The chunk's own point, then its windows'."""
+    chunk, count = indexed.chunk, len(indexed.windows)
+    norm = _norm(indexed)
+    payload = {"kind": "chunk"} | asdict(chunk) | {"windows": count, "norm": norm}
+    del payload["id"]
+    yield StoredPoint(chunk.id, payload, _vectors(BM25, indexed.sparse, None if norm else indexed.dense))
+    for point_id, window in zip(window_ids(chunk.id, count), indexed.windows, strict=True):
+        payload = {"kind": "window", "path": chunk.path, "chunk": chunk.id, "windows": count}
+        yield StoredPoint(point_id, payload, _vectors(WINDOW_BM25, window.sparse, window.dense))
+
+
+def _norm(indexed: IndexedChunk) -> float:
+    """The length of the sum of the windows' unit vectors; 0 when they have none."""
+    dense = [window.dense for window in indexed.windows if window.dense is not None and window.dense.size]
+    if not dense:
+        return 0.0
+    lengths = [max(float(np.linalg.norm(vector)), 1e-12) for vector in dense]
+    total = np.sum([vector / length for vector, length in zip(dense, lengths, strict=True)], axis=0)
+    return float(np.linalg.norm(total))
+
+
+def _vectors(sparse_name: str, sparse: SparseVector, dense: Vectors | None) -> dict[str, SparseVector | Vectors]:
+    """Leaves out what is empty: a text of stop words alone has no terms, an index without a model no dimensions."""
+    vectors: dict[str, SparseVector | Vectors] = {}
+    if sparse.indices:
+        vectors[sparse_name] = sparse
+    if dense is not None and dense.size:
+        vectors[DENSE] = dense
+    return vectors
+
+
+def chunk_of(point_id: str, payload: Mapping[str, Any]) -> Chunk:
+    return Chunk(
+        id=point_id,
+        path=payload["path"],
+        heading_path=tuple(payload["heading_path"]),
+        url=payload["url"],
+        anchor=payload["anchor"],
+        ordinal=payload["ordinal"],
+        lines=_pair(payload["lines"]),
+        chars=_pair(payload["chars"]),
+        text=payload["text"],
+        tokens=payload["tokens"],
+        trail=tuple(payload["trail"]),
+    )
+
+
+def record_of(payload: Mapping[str, Any]) -> DocumentRecord:
+    return DocumentRecord(
+        path=payload["path"],
+        title=payload["title"],
+        url=payload["url"],
+        sha256=payload["sha256"],
+        trail=tuple(payload["trail"]),
+        chunks=payload["chunks"],
+        tokens=payload["tokens"],
+        words=payload["words"],
+        ingested_at=payload["ingested_at"],
+        headings=tuple(OutlineHeading(**heading) for heading in payload["headings"]),
+        lead=payload["lead"],
+    )
+
+
+def _pair(value: object) -> tuple[int, int]:
+    start, end = cast(tuple[int, int], value)
+    return start, end

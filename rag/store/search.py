@@ -1,0 +1,135 @@
+"""The searches, once for both engines: what is asked in each round trip and how the answers are put together.
+
+An engine only answers batches of Ask. Pure, but for the `Engine` it is given.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from math import log
+from typing import Any, Protocol
+
+from rag.embedding.base import Vectors
+from rag.store.base import StoreQuery
+from rag.store.points import BM25, DENSE, WINDOW_BM25, chunk_of, window_ids
+from rag.types import Chunk, Hit, SparseVector
+
+_OWNER = ("chunk", "windows")
+_KNOWN_TERMS = 50_000  # IDFs kept of one published index
+_WINDOWS_PER_CHUNK = 3  # over-fetched, so that enough distinct chunks stand behind the best windows
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One question to the engine: the nearest points by the vector named `using`, or with no vector the points `ids`.
+
+    `ids` restricts; `payload` names the fields wanted; `weights` asks for the point's sparse vector as well.
+    """
+
+    limit: int
+    using: str = ""
+    vector: SparseVector | Vectors | None = None
+    ids: Sequence[str] | None = None
+    payload: tuple[str, ...] | bool = False
+    weights: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    id: str
+    score: float
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    weights: Mapping[int, float] = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    async def ask(self, batch: Sequence[Ask]) -> list[list[Found]]:
+        """One round trip. Raises StoreUnavailable."""
+        ...
+
+
+async def search(engine: Engine, query: StoreQuery, limit: int, keep: Sequence[str]) -> list[Hit]:
+    """See VectorStore.search."""
+    candidates = await _candidates(engine, query, limit, keep)
+    return await _rescored(engine, query, candidates) if candidates else []
+
+
+async def _candidates(engine: Engine, query: StoreQuery, limit: int, keep: Sequence[str]) -> dict[str, int]:
+    """Chunk id -> how many windows it has."""
+    batch = []
+    if query.sparse.indices:
+        batch.append(Ask(limit, BM25, query.sparse, payload=_OWNER))
+    if query.dense is not None and query.dense.size:
+        batch.append(Ask(limit * _WINDOWS_PER_CHUNK, DENSE, query.dense, payload=_OWNER))
+    if keep:
+        batch.append(Ask(len(keep), ids=keep, payload=_OWNER))
+    found: dict[str, int] = {}
+    for ask, hits in zip(batch, await engine.ask(batch) if batch else [], strict=True):
+        chunks = {hit.payload.get("chunk", hit.id): hit.payload["windows"] for hit in hits if "windows" in hit.payload}
+        found |= islice(chunks.items(), limit if ask.using else None)
+    return found
+
+
+async def _rescored(engine: Engine, query: StoreQuery, candidates: Mapping[str, int]) -> list[Hit]:
+    chunk_ids = list(candidates)
+    owners = {window: chunk for chunk, count in candidates.items() for window in window_ids(chunk, count)}
+    windows, everything = list(owners), [*chunk_ids, *owners]
+    batch = [Ask(len(chunk_ids), ids=chunk_ids, payload=True)]
+    if query.sparse.indices:
+        batch.append(Ask(len(chunk_ids), BM25, query.sparse, chunk_ids))
+    if query.sparse.indices and windows:
+        batch.append(Ask(len(windows), WINDOW_BM25, query.sparse, windows))
+    if query.dense is not None and query.dense.size:
+        batch.append(Ask(len(everything), DENSE, query.dense, everything))
+    answers = await engine.ask(batch)
+    scores = {ask.using: _scores(hits, owners) for ask, hits in zip(batch, answers, strict=True) if ask.using}
+    return [_hit(found, scores) for found in answers[0]]
+
+
+def _scores(hits: Sequence[Found], owners: Mapping[str, str]) -> dict[str, list[float]]:
+    """Chunk id -> the scores of the chunk itself or of its windows."""
+    scores: dict[str, list[float]] = {}
+    for hit in hits:
+        scores.setdefault(owners.get(hit.id, hit.id), []).append(hit.score)
+    return scores
+
+
+def _hit(found: Found, scores: Mapping[str, Mapping[str, list[float]]]) -> Hit:
+    def of(name: str) -> list[float]:
+        return scores.get(name, {}).get(found.id, [])
+
+    cosines = of(DENSE)
+    return Hit(
+        chunk_of(found.id, found.payload),
+        bm25=max(of(BM25), default=0.0),
+        window_bm25=max(of(WINDOW_BM25), default=0.0),
+        window_cosine=max(cosines, default=0.0),
+        chunk_cosine=sum(cosines) / (found.payload["norm"] or 1.0),
+    )
+
+
+async def idf(engine: Engine, terms: Sequence[int], chunks: int, known: dict[int, float]) -> list[float]:
+    """The IDF the engine works with, read off a search for the term alone: score / weight.
+
+    A term no chunk has gets what the formula gives for none of `chunks`. `known` is filled and kept bounded.
+    """
+    missing = [term for term in dict.fromkeys(terms) if term not in known]
+    batch = [Ask(1, BM25, SparseVector((term,), (1.0,)), weights=True) for term in missing]
+    answers = await engine.ask(batch) if batch else []
+    unseen = log((chunks + 0.5) / 0.5 + 1)
+    found = {term: known[term] for term in terms if term in known}
+    for term, hits in zip(missing, answers, strict=True):
+        found[term] = hits[0].score / hits[0].weights[term] if hits else unseen
+    if len(known) + len(missing) > _KNOWN_TERMS:
+        known.clear()
+    known |= found
+    return [found[term] for term in terms]
+
+
+async def chunks(engine: Engine, ids: Sequence[str]) -> list[Chunk]:
+    """See VectorStore.chunks."""
+    if not ids:
+        return []
+    found = (await engine.ask([Ask(len(ids), ids=ids, payload=True)]))[0]
+    by_id = {hit.id: chunk_of(hit.id, hit.payload) for hit in found if hit.payload["kind"] == "chunk"}
+    return [by_id[chunk_id] for chunk_id in ids if chunk_id in by_id]
