@@ -76,14 +76,23 @@ class MarkerScanner:
     def _fenced(self) -> list[Token] | None:
         assert self._fence is not None
         line, newline, _ = self._buffer.partition("\n")
-        if self._head == "" and len(line) < HOLD:
-            mark = re.escape(self._fence[0])
-            if not newline and not self._final and re.fullmatch(rf"[ \t>]*{mark}*[ \t\r]*", line):
+        if self._head == "":
+            mark, short = re.escape(self._fence[0]), len(line) < HOLD
+            if short and not newline and not self._final and re.fullmatch(rf"[ \t>]*{mark}*[ \t\r]*", line):
                 return None
-            if re.fullmatch(rf"[ \t>]*{mark}{{{len(self._fence)},}}[ \t\r]*", line):
+            if self._leaves_container(line):
+                self._fence = None
+                return []
+            if short and re.fullmatch(rf"[ \t>]*{mark}{{{len(self._fence)},}}[ \t\r]*", line):
                 self._fence = None
                 return self._take(len(line))
         return self._take(len(line) + len(newline))
+
+    def _leaves_container(self, line: str) -> bool:
+        """True when the quote or list item that the code block began in is over, and the block with it."""
+        if ">" in self._fence_head:
+            return not line.lstrip(" ").startswith(">")
+        return bool(self._fence_head.strip()) and line[:1] not in ("", " ", "\t")
 
     def _running(self) -> list[Token] | None:
         if plain := _PLAIN.match(self._buffer):

@@ -86,6 +86,11 @@ def test_a_tick_that_never_closes_is_no_code() -> None:
     assert shown("a ` tick [1] [9]\n\nnext [2]") == "a ` tick «1»\n\nnext «2»"
 
 
+def test_a_code_block_ends_with_its_quote_or_list_item() -> None:
+    assert shown("> ```\n> a[9]\n![1]") == "> ```\n> a[9]\n! «1»"
+    assert shown("- ```\n  a[9]\n\n  b[9]\nafter [9] [1]") == "- ```\n  a[9]\n\n  b[9]\nafter «1»"
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
