@@ -49,7 +49,9 @@ class IndexedChunk:
 
 
 class VectorStore(Protocol):
-    """Reads the published index. Every method raises StoreUnavailable; `search` raises IndexEmpty without an index."""
+    """Reads the published index. Every method raises StoreUnavailable, and IndexMismatch for an index that is there
+    but must be built anew; `search` raises IndexEmpty without an index.
+    """
 
     async def open(self) -> None: ...
 

@@ -16,7 +16,7 @@ from uuid import UUID
 import qdrant_edge as qe
 
 from rag.embedding.base import Vectors
-from rag.errors import IndexEmpty, StoreUnavailable
+from rag.errors import IndexEmpty, IndexMismatch, StoreUnavailable
 from rag.store import search as searching
 from rag.store.base import IndexConfig, IndexedChunk, StoreQuery, WriterFactory
 from rag.store.generations import About, Generations, Lease
@@ -146,7 +146,7 @@ class EdgeStore:
 
     async def open(self) -> None:
         """Opens the published index; one that cannot be used is reported by whoever asks it."""
-        with suppress(StoreUnavailable):
+        with suppress(StoreUnavailable, IndexMismatch):
             await self.refresh()
 
     async def close(self) -> None:
@@ -342,7 +342,7 @@ def _usable(generations: Generations, config: IndexConfig) -> Lease | None:
     """The published generation when it can be built upon; one that cannot be read is built anew."""
     try:
         lease = generations.hold()
-    except StoreUnavailable:
+    except IndexMismatch:
         return None
     if lease is not None and lease.about.config.fingerprint == config.fingerprint:
         return lease

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rag.errors import IngestRunning, StoreUnavailable
+from rag.errors import IndexMismatch, IngestRunning, StoreUnavailable
 from rag.store.base import IndexConfig
 from rag.types import IndexInfo
 
@@ -75,7 +75,7 @@ class Generations:
         return None
 
     def hold(self) -> Lease | None:
-        """The published generation, or None when there is none. Raises StoreUnavailable when it cannot be used."""
+        """The published generation, or None when there is none. Raises IndexMismatch when it must be built anew."""
         for _ in range(_TRIES):
             name = self._published()
             if name is None:
@@ -87,7 +87,7 @@ class Generations:
                 except BaseException:
                     os.close(descriptor)
                     raise
-        raise StoreUnavailable(f"{self._pointer} names an index that is not there; ingest again to rebuild it.")
+        raise IndexMismatch(f"{self._pointer} names an index that is not there; ingest again to rebuild it.")
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -144,7 +144,7 @@ class Generations:
         """Removes every generation that is neither published nor read by anyone. Only the writer may."""
         try:
             published = self._published()
-        except StoreUnavailable:
+        except IndexMismatch:
             published = None  # the pointer is damaged: nobody can find a generation any more
         for path in self._root.iterdir():
             if path.is_dir() and path.name != published and not self._is_read(path):
@@ -173,7 +173,7 @@ class Generations:
             except UnicodeDecodeError:
                 name = ""
         if not name.isalnum():
-            raise StoreUnavailable(f"{self._pointer} is damaged; ingest again to rebuild the index.")
+            raise IndexMismatch(f"{self._pointer} is damaged; ingest again to rebuild the index.")
         return name
 
     def _lock_shared(self, path: Path) -> int | None:
@@ -193,9 +193,9 @@ class Generations:
         try:
             about = _parse(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError, TypeError):
-            raise StoreUnavailable(f"{path} cannot be read; ingest again to rebuild the index.") from None
+            raise IndexMismatch(f"{path} cannot be read; ingest again to rebuild the index.") from None
         if (about.format, about.engine) != (FORMAT, self._engine):
-            raise StoreUnavailable(
+            raise IndexMismatch(
                 f"The index in {self._root} was written by {about.engine} (format {about.format}) and this is"
                 f" {self._engine} (format {FORMAT}); ingest again to rebuild it."
             )
