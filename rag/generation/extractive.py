@@ -1,0 +1,155 @@
+"""Answers without a model: the book's own sentences, code and steps, each with its [n].
+
+Units of the best three passages are scored by .4 BM25 + .6 cosine + .5 of the passage's score, the first two
+stretched over all units.
+"""
+
+import math
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+
+import numpy as np
+
+from rag import overview
+from rag.embedding.base import Embedder
+from rag.errors import ModelError
+from rag.generation import excerpts
+from rag.generation.base import AnswerRequest, Ended, Piece
+from rag.generation.excerpts import Candidate, Source
+from rag.generation.outlines import outline_answer
+from rag.generation.wording import wording
+from rag.lexical import Lexicon, detect_language
+from rag.scripts import legible
+from rag.types import Exchange, Passage, Retrieval
+
+PASSAGES = 3
+EMBEDDED_UNITS = 24
+BM25_WEIGHT, COSINE_WEIGHT, PASSAGE_WEIGHT = 0.4, 0.6, 0.5
+AVERAGE_WORDS = 16.0
+LANGUAGE_SAMPLE = 4000
+NEAREST = 3
+
+
+class ExtractiveGenerator:
+    """`embedder` may be one without a model, or fail: then the words decide alone."""
+
+    name = "extractive"
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self._lexicons: dict[str | None, Lexicon] = {}
+
+    async def answer(self, request: AnswerRequest) -> AsyncGenerator[Piece | Ended, None]:
+        """Streams paragraph by paragraph."""
+        retrieval, said = request.retrieval, wording(request.question)
+        if not retrieval.grounded or not retrieval.passages:
+            yield Piece(_not_found(retrieval, said.not_found, said.nothing))
+            yield Ended("stop", answered=False)
+            return
+        if retrieval.overview:
+            parts: Iterable[str] = outline_answer(overview.parse(request.question), retrieval.passages, said)
+        else:
+            parts = [said.own_words, *await self._quotes(request)]
+        for number, part in enumerate(parts):
+            yield Piece(part if number == 0 else f"\n\n{part}")
+        yield Ended("stop", answered=True)
+
+    async def rewrite(self, question: str, history: Sequence[Exchange]) -> str | None:  # noqa: ARG002 - the seam's
+        return None
+
+    async def close(self) -> None:
+        return None
+
+    async def _quotes(self, request: AnswerRequest) -> list[str]:
+        sources = excerpts.read(request.retrieval.passages[:PASSAGES])
+        scores = await self._scores(request.retrieval.query, sources)
+        picked = excerpts.pick(request.question, sources, scores)
+        ordered = _in_book_order([source for source in sources if source.passage.number in picked])
+        quotes = [excerpts.render(source, picked[source.passage.number]) for source in ordered]
+        return quotes or [excerpts.render(sources[0], range(len(sources[0].units)))]
+
+    async def _scores(self, question: str, sources: Sequence[Source]) -> dict[tuple[int, int], float]:
+        """Each candidate's score by (passage number, place)."""
+        found = excerpts.candidates(sources)
+        texts = [candidate.unit.text for candidate in found]
+        passage_scores = {source.passage.number: source.passage.score for source in sources}
+        top = max(passage_scores.values(), default=0.0) or 1.0
+        bm25 = _share(_bm25(self._lexicon(texts), question, texts))
+        base = [
+            BM25_WEIGHT * words + PASSAGE_WEIGHT * passage_scores[candidate.number] / top
+            for words, candidate in zip(bm25, found, strict=True)
+        ]
+        cosines = await self._cosines(question, found, base)
+        return {
+            (candidate.number, candidate.unit.place): score + COSINE_WEIGHT * cosine
+            for candidate, score, cosine in zip(found, base, cosines, strict=True)
+        }
+
+    async def _cosines(self, question: str, found: Sequence[Candidate], base: Sequence[float]) -> list[float]:
+        """Stretched cosines of the most promising units; 0 for the others, and for all without a model."""
+        cosines = [0.0] * len(found)
+        likely = sorted(range(len(found)), key=lambda index: -base[index])[:EMBEDDED_UNITS]
+        if not likely or not self._embedder.dimensions or not self._legible(question, found):
+            return cosines
+        try:
+            vectors = await self._embedder.embed_documents([found[index].unit.text for index in likely])
+            asked = await self._embedder.embed_query(question)
+        except ModelError:
+            return cosines
+        for index, cosine in zip(likely, _stretched(vectors @ asked), strict=True):
+            cosines[index] = cosine
+        return cosines
+
+    def _legible(self, question: str, found: Sequence[Candidate]) -> bool:
+        sample = " ".join(candidate.unit.text for candidate in found[:10])
+        return all(legible(self._embedder.fingerprint, text) for text in (question, sample))
+
+    def _lexicon(self, texts: Sequence[str]) -> Lexicon:
+        language = detect_language(" ".join(texts)[:LANGUAGE_SAMPLE])
+        return self._lexicons.setdefault(language, Lexicon(language, AVERAGE_WORDS))
+
+
+def _bm25(lexicon: Lexicon, question: str, texts: Sequence[str]) -> list[float]:
+    """BM25 of each text, with the idf of these texts alone."""
+    vectors = [lexicon.document(text) for text in texts]
+    holders = Counter(index for vector in vectors for index in vector.indices)
+    wanted = {
+        term: math.log(1 + (len(texts) - holders[term] + 0.5) / (holders[term] + 0.5))
+        for term in lexicon.query(question).indices
+    }
+    return [
+        sum(wanted.get(index, 0.0) * value for index, value in zip(vector.indices, vector.values, strict=True))
+        for vector in vectors
+    ]
+
+
+def _share(values: Sequence[float]) -> list[float]:
+    top = max(values, default=0.0)
+    return [value / top if top > 0 else 0.0 for value in values]
+
+
+def _stretched(values: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]") -> list[float]:
+    low, high = float(values.min()), float(values.max())
+    return [(float(value) - low) / (high - low) if high > low else 0.0 for value in values]
+
+
+def _in_book_order(sources: Sequence[Source]) -> list[Source]:
+    """Pages best first, the passages of one page in its order."""
+    first: Mapping[str, int] = {
+        source.passage.chunk.path: source.passage.number for source in sorted(sources, key=_number, reverse=True)
+    }
+    return sorted(sources, key=lambda source: (first[source.passage.chunk.path], source.passage.chunk.ordinal))
+
+
+def _number(source: Source) -> int:
+    return source.passage.number
+
+
+def _not_found(retrieval: Retrieval, not_found: str, nothing: str) -> str:
+    """Names the nearest sections; without markers, for nothing is cited."""
+    named = dict.fromkeys(_name(passage) for passage in retrieval.passages[:NEAREST])
+    return "\n".join([f"{not_found}\n", *(f"- {name}" for name in named)]) if named else nothing
+
+
+def _name(passage: Passage) -> str:
+    return " › ".join(passage.chunk.heading_path[:1] + passage.chunk.heading_path[1:][-1:]) or passage.chunk.path

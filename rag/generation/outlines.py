@@ -1,0 +1,66 @@
+"""The answer to an overview question: the book's pages, or one page's sections, each with its [n]. Pure."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from rag.generation.wording import Wording
+from rag.overview import Overview
+from rag.quotation import Unit, units
+from rag.types import Passage
+
+OPENING_SENTENCES = 2
+LEAD_CHARS = 220
+
+
+def outline_answer(wanted: Overview | None, passages: Sequence[Passage], said: Wording) -> Iterator[str]:
+    """Paragraphs of Markdown."""
+    if len({passage.chunk.path for passage in passages}) == 1:
+        yield from _sections(passages, said)
+        return
+    whole = wanted is not None and wanted.kind == "book"
+    if whole:
+        opening = _lead(passages[0], OPENING_SENTENCES)
+        if opening:
+            yield f"{opening} [{passages[0].number}]"
+    yield said.book if wanted is None or wanted.kind in ("book", "contents") else said.part
+    for label, group in groupby(passages, lambda passage: passage.chunk.trail[:1]):
+        if label:
+            yield f"**{label[0]}**"
+        yield "\n".join(_line(passage, short=False) for passage in group)
+
+
+def _sections(passages: Sequence[Passage], said: Wording) -> Iterator[str]:
+    """One page: its opening, then a line for each of its sections."""
+    first = passages[0]
+    yield said.part
+    opening = _lead(first, OPENING_SENTENCES)
+    yield f"**{first.chunk.heading_path[0] if first.chunk.heading_path else first.chunk.path}** [{first.number}]" + (
+        f"\n\n{opening} [{first.number}]" if opening else ""
+    )
+    rest = [passage for passage in passages[1:] if len(passage.chunk.heading_path) > 1]
+    if rest:
+        yield "\n".join(_line(passage, short=False) for passage in rest)
+
+
+def _line(passage: Passage, *, short: bool) -> str:
+    title = (
+        passage.chunk.heading_path[min(1, len(passage.chunk.heading_path) - 1)] if passage.chunk.heading_path else ""
+    )
+    lead = "" if short else _lead(passage, 1)
+    return f"- **{title or passage.chunk.path}**{f': {lead}' if lead else ''} [{passage.number}]"
+
+
+def _lead(passage: Passage, sentences: int) -> str:
+    """The first sentences of prose, as far as they are short."""
+    prose = [unit for unit in units(passage.text) if unit.kind == "sentence" and not unit.text.endswith((":", "："))]
+    text = ""
+    for unit in _together(prose)[:sentences]:
+        if text and len(text) + len(unit.text) > LEAD_CHARS * sentences:
+            break
+        text = f"{text} {unit.text}".strip()
+    return text
+
+
+def _together(prose: Sequence[Unit]) -> list[Unit]:
+    """The sentences of the first paragraph that has any."""
+    return [unit for unit in prose if unit.block == prose[0].block]

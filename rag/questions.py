@@ -1,0 +1,80 @@
+"""Question files: JSON lines to ask, and to judge by.
+
+id, question                required
+history                     earlier exchanges: [{user, assistant}], [{role, content}] or plain questions
+answerable                  false where the book does not hold the answer (default true)
+gold_doc, gold              paths that hold it; exact pieces of them (none: any part of the document will do)
+kind, language              free labels to report by
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rag.errors import ContentError
+from rag.types import Exchange
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    id: str
+    question: str
+    history: tuple[Exchange, ...] = ()
+    answerable: bool = True
+    gold_doc: tuple[str, ...] = ()
+    gold: tuple[str, ...] = ()
+    kind: str = ""
+    language: str = ""
+
+
+def load(path: Path) -> list[Question]:
+    """The questions of a file, or of `questions.jsonl` in a folder. Raises ContentError naming the file and line."""
+    file = path / "questions.jsonl" if path.is_dir() else path
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ContentError(f"The questions in {file} cannot be read: {reason}.") from None
+    return [_parse(line, f"{file}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _parse(line: str, where: str) -> Question:
+    try:
+        item = json.loads(line)
+    except ValueError:
+        raise ContentError(f"{where}: not a line of JSON.") from None
+    if not isinstance(item, dict) or not isinstance(item.get("question"), str) or not item["question"].strip():
+        raise ContentError(f'{where}: there is no "question".')
+    return Question(
+        id=str(item.get("id", where.rpartition(" ")[2])),
+        question=item["question"],
+        history=exchanges(item.get("history") or ()),
+        answerable=item.get("answerable", True) is not False,
+        gold_doc=_strings(item.get("gold_doc")),
+        gold=_strings(item.get("gold")),
+        kind=str(item.get("kind") or ""),
+        language=str(item.get("language") or ""),
+    )
+
+
+def exchanges(history: Iterable[Any]) -> tuple[Exchange, ...]:
+    """Earlier turns, in whichever of the three shapes they come; what is none of them is left out."""
+    found: list[Exchange] = []
+    for turn in history:
+        if isinstance(turn, str):
+            found.append(Exchange(turn, ""))
+        elif isinstance(turn, Mapping) and turn.get("role") == "assistant" and found:
+            found[-1] = Exchange(found[-1].question, str(turn.get("content", "")))
+        elif isinstance(turn, Mapping):
+            asked = turn.get("user") or turn.get("question") or (turn.get("role") == "user" and turn.get("content"))
+            if asked:
+                found.append(Exchange(str(asked), str(turn.get("assistant") or turn.get("answer") or "")))
+    return tuple(found)
+
+
+def _strings(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (value,)
+    return tuple(str(item) for item in value) if isinstance(value, Sequence) else ()
