@@ -1,0 +1,43 @@
+"""Many questions through the retrieval alone: for `search --batch`, whose output other tools judge."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+from rag.questions import Question
+from rag.retrieval import Ranked, Retriever
+
+AT_ONCE = 4
+
+
+async def search_all(questions: Iterable[Question], retriever: Retriever, k: int) -> AsyncIterator[dict[str, Any]]:
+    """One result per question, in order: {id, answered, hits}; `k` hits wherever there are that many candidates."""
+    pending: list[tuple[Question, asyncio.Task[Ranked]]] = []
+    try:
+        for question in questions:
+            task = asyncio.create_task(retriever.rank(question.question, history=question.history))
+            pending.append((question, task))
+            if len(pending) >= AT_ONCE:
+                yield await _result(*pending.pop(0), k)
+        while pending:
+            yield await _result(*pending.pop(0), k)
+    finally:
+        for _, task in pending:
+            task.cancel()
+        await asyncio.gather(*(task for _, task in pending), return_exceptions=True)
+
+
+async def _result(question: Question, task: "asyncio.Task[Ranked]", k: int) -> dict[str, Any]:
+    ranked = await task
+    hits = [
+        {
+            "path": item.hit.chunk.path,
+            "anchor": item.hit.chunk.anchor,
+            "heading_path": list(item.hit.chunk.heading_path),
+            "url": item.hit.chunk.link,
+            "score": round(item.score, 4),
+            "text": item.hit.chunk.text,
+        }
+        for item in ranked.scored[:k]
+    ]
+    return {"id": question.id, "answered": ranked.grounded, "hits": hits}
