@@ -74,7 +74,10 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """`answer` is the whole Markdown answer, with one link definition per citation at its end."""
+    """`answer` is the whole Markdown answer, with one link definition per citation at its end.
+
+    `cached` is True when somebody else's answer to the same question was given again; `usage` is then 0.
+    """
 
     message_id: str
     answer: str
@@ -83,6 +86,7 @@ class Done:
     citations: tuple[Citation, ...]
     usage: Usage
     timings: Timings
+    cached: bool = False
     type: Literal["done"] = "done"
 
 
