@@ -1,0 +1,90 @@
+"""Where a conversation is kept between requests: few exchanges, few sessions, not for long."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID, uuid4
+
+from rag.types import Exchange
+
+MOST_SESSIONS = 2_000
+MOST_ANSWER_CHARACTERS = 8_000
+MOST_CITED = 20
+
+
+class Conversations(Protocol):
+    """Sessions are named by ids that only this side makes: who knows an id has had the conversation."""
+
+    async def resume(self, session_id: str | None) -> tuple[str, tuple[Exchange, ...]]:
+        """The session and its exchanges, oldest first. An unknown or expired one begins anew, under a new id."""
+        ...
+
+    async def remember(self, session_id: str, exchange: Exchange) -> None:
+        """Adds the exchange to a session that `resume` gave; the oldest ones go."""
+        ...
+
+
+@dataclass(slots=True)
+class _Session:
+    expires: float
+    exchanges: tuple[Exchange, ...] = ()
+
+
+class MemoryConversations:
+    """Keeps at most `sessions`, those used last, each for `ttl` seconds after its last use. `clock` is monotonic."""
+
+    def __init__(
+        self,
+        *,
+        exchanges: int = 3,
+        ttl: float = 1800.0,
+        sessions: int = MOST_SESSIONS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._exchanges, self._ttl, self._limit, self._clock = exchanges, ttl, sessions, clock
+        self._sessions: OrderedDict[str, _Session] = OrderedDict()
+
+    async def resume(self, session_id: str | None) -> tuple[str, tuple[Exchange, ...]]:
+        self._expire()
+        known = normal_id(session_id)
+        session = self._sessions.get(known) if known else None
+        if known is None or session is None:
+            known, session = str(uuid4()), _Session(0.0)
+        self._touch(known, session)
+        return known, session.exchanges
+
+    async def remember(self, session_id: str, exchange: Exchange) -> None:
+        known = normal_id(session_id)
+        session = self._sessions.get(known) if known else None
+        if known is None or session is None or not self._exchanges:
+            return
+        session.exchanges = (*session.exchanges, bounded(exchange))[-self._exchanges :]
+        self._touch(known, session)
+
+    def _touch(self, session_id: str, session: _Session) -> None:
+        session.expires = self._clock() + self._ttl
+        self._sessions[session_id] = session
+        self._sessions.move_to_end(session_id)
+        while len(self._sessions) > self._limit:
+            self._sessions.popitem(last=False)
+
+    def _expire(self) -> None:
+        """Sessions are in the order of their last use, so the expired ones come first."""
+        now = self._clock()
+        while self._sessions and next(iter(self._sessions.values())).expires <= now:
+            self._sessions.popitem(last=False)
+
+
+def normal_id(session_id: str | None) -> str | None:
+    """The id as it is kept, None for what cannot be one."""
+    try:
+        return str(UUID(session_id)) if session_id else None
+    except ValueError:
+        return None
+
+
+def bounded(exchange: Exchange) -> Exchange:
+    """The exchange in the size that is kept."""
+    return Exchange(exchange.question, exchange.answer[:MOST_ANSWER_CHARACTERS], exchange.cited[:MOST_CITED])

@@ -1,0 +1,94 @@
+"""Sessions are few, small, short-lived, and nobody chooses their names."""
+
+from uuid import UUID, uuid4
+
+import pytest
+
+from rag.conversation import MOST_ANSWER_CHARACTERS, MOST_CITED, MemoryConversations
+from rag.types import Exchange
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def exchange(number: int) -> Exchange:
+    return Exchange(f"question {number}", f"answer {number}", (f"chunk-{number}",))
+
+
+async def test_a_session_holds_its_last_exchanges() -> None:
+    conversations = MemoryConversations(exchanges=3)
+    session, history = await conversations.resume(None)
+    assert history == ()
+    for number in range(5):
+        await conversations.remember(session, exchange(number))
+    assert await conversations.resume(session) == (session, (exchange(2), exchange(3), exchange(4)))
+
+
+async def test_sessions_do_not_see_each_other() -> None:
+    conversations = MemoryConversations()
+    first, _ = await conversations.resume(None)
+    second, _ = await conversations.resume(None)
+    await conversations.remember(first, exchange(1))
+    assert first != second
+    assert (await conversations.resume(second))[1] == ()
+
+
+@pytest.mark.parametrize("claimed", [str(uuid4()), "1", "", "../../etc", "a" * 10_000])
+async def test_an_id_that_is_not_ours_is_answered_with_a_new_one(claimed: str) -> None:
+    conversations = MemoryConversations()
+    await conversations.remember(claimed, exchange(1))
+    session, history = await conversations.resume(claimed)
+    assert session != claimed
+    assert UUID(session).version == 4
+    assert history == ()
+
+
+async def test_an_id_is_known_however_it_is_spelt() -> None:
+    conversations = MemoryConversations()
+    session, _ = await conversations.resume(None)
+    await conversations.remember(session.upper(), exchange(1))
+    assert await conversations.resume(f"{{{session.upper()}}}") == (session, (exchange(1),))
+
+
+async def test_a_session_expires_after_its_last_use() -> None:
+    clock = Clock()
+    conversations = MemoryConversations(ttl=1800, clock=clock)
+    session, _ = await conversations.resume(None)
+    await conversations.remember(session, exchange(1))
+    for _ in range(3):
+        clock.now += 1799
+        assert (await conversations.resume(session))[1] == (exchange(1),)
+    clock.now += 1800
+    renewed, history = await conversations.resume(session)
+    assert renewed != session
+    assert history == ()
+
+
+async def test_the_sessions_used_longest_ago_go_first() -> None:
+    conversations = MemoryConversations(sessions=3)
+    sessions = [(await conversations.resume(None))[0] for _ in range(3)]
+    await conversations.resume(sessions[0])
+    await conversations.resume(None)
+    assert (await conversations.resume(sessions[0]))[0] == sessions[0]
+    assert (await conversations.resume(sessions[1]))[0] != sessions[1]
+
+
+async def test_what_is_kept_is_bounded() -> None:
+    conversations = MemoryConversations()
+    session, _ = await conversations.resume(None)
+    await conversations.remember(session, Exchange("q", "a" * 1_000_000, tuple(map(str, range(1000)))))
+    (kept,) = (await conversations.resume(session))[1]
+    assert len(kept.answer) == MOST_ANSWER_CHARACTERS
+    assert len(kept.cited) == MOST_CITED
+
+
+async def test_no_exchanges_means_no_memory() -> None:
+    conversations = MemoryConversations(exchanges=0)
+    session, _ = await conversations.resume(None)
+    await conversations.remember(session, exchange(1))
+    assert await conversations.resume(session) == (session, ())
