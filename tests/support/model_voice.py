@@ -79,7 +79,8 @@ def passages(text: str) -> list[tuple[int, str]]:
     ends = [match.start() for match in starts[1:]] + [len(text)]
     found: dict[int, str] = {}
     for match, end in zip(starts, ends, strict=True):
-        found.setdefault(int(match[1] or match[2] or match[3]), text[match.end() : end])
+        body = text[match.end() : end].partition("</")[0]
+        found.setdefault(int(match[1] or match[2] or match[3]), body)
     return list(found.items())
 
 
