@@ -57,7 +57,7 @@ class CachedEmbedder:
             return await self._embedder.embed_documents(texts)
         if not texts:
             return np.empty((0, self.dimensions), np.float32)
-        keys = [self._key(text) for text in texts]
+        keys = [self._key(text, self.dimensions) for text in texts]
         wanted = dict(zip(keys, texts, strict=True))
         others = {key: self._pending[key] for key in wanted if key in self._pending}
         known = await self._found_or_embedded({key: text for key, text in wanted.items() if key not in others})
@@ -90,6 +90,12 @@ class CachedEmbedder:
                     del self._pending[key]
                 promise.set_result(known.get(key))
 
+    async def missing(self, texts: Sequence[str], dimensions: int) -> set[str]:
+        """Those of the texts that must be embedded for vectors of that length. Needs no open embedder."""
+        keys = {self._key(text, dimensions): text for text in texts}
+        missing = await self._in_file(lambda file: file.missing(list(keys), dimensions)) if dimensions else None
+        return set(texts) if missing is None else {keys[key] for key in missing}
+
     async def embed_query(self, text: str) -> Vectors:
         kept = self._queries.get(text)
         if kept is None:
@@ -115,8 +121,8 @@ class CachedEmbedder:
         self._file = self._thread = None
         await self._embedder.close()
 
-    def _key(self, text: str) -> bytes:
-        digest = hashlib.sha256(f"{self.fingerprint}\0{self.dimensions}\0".encode())
+    def _key(self, text: str, dimensions: int) -> bytes:
+        digest = hashlib.sha256(f"{self.fingerprint}\0{dimensions}\0".encode())
         digest.update(text.encode("utf-8", "surrogatepass"))
         return digest.digest()
 

@@ -64,6 +64,19 @@ class VectorsFile:
         self._note_use(used)
         return found
 
+    def missing(self, keys: Sequence[bytes], dimensions: int) -> set[bytes]:
+        """Those of the keys without a vector of that length; asking is no use of them."""
+        missing = set(keys)
+        for part in _slices(list(missing)):
+            marks = ",".join("?" * len(part))
+            rows = self._db.execute(
+                f"SELECT key FROM entry JOIN vector USING (id)"  # noqa: S608
+                f" WHERE key IN ({marks}) AND length(data) = ?",
+                [*part, dimensions * 4],
+            )
+            missing.difference_update(key for (key,) in rows)
+        return missing
+
     def write(self, vectors: Mapping[bytes, Vectors]) -> None:
         """Adds the vectors; what is there already, from another process perhaps, stays."""
         with self._writing() as db:
