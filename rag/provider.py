@@ -2,7 +2,7 @@
 
     provider = Provider(api_key=..., base_url=...)
     answer = await provider.call(lambda client: client.post(...), QUICK)
-    async for event in provider.events(stream, ...): ...
+    async for event in provider.events(stream, seconds): ...
 
 Whatever goes wrong comes out as a ModelError whose sentence names the server and what to do, never the key and never
 the server's own words: those go to the log, the key taken out.
@@ -92,22 +92,20 @@ class Provider:
             waited += pause
         raise AssertionError("unreachable: the last try returns or raises")
 
-    async def events(self, stream: AsyncStream[Item], first: float, between: float) -> AsyncGenerator[Item, None]:
-        """The stream's events. Waits `first` seconds for the first, `between` for each other: then ModelUnavailable.
+    async def events(self, stream: AsyncStream[Item], wait: Callable[[], float]) -> AsyncGenerator[Item, None]:
+        """The stream's events; `wait` says how many seconds each may take, after which it is ModelUnavailable.
 
         Closing this closes the stream, and with it the connection, at once.
         """
-        wait = first
         try:
             while True:
                 try:
                     with self.translated():
-                        async with asyncio.timeout(wait):
+                        async with asyncio.timeout(wait()):
                             event = await anext(stream)
                 except StopAsyncIteration:
                     return
                 yield event
-                wait = between
         finally:
             await stream.close()
 

@@ -76,9 +76,9 @@ def reply(messages: list[dict[str, str]]) -> str:
 def passages(text: str) -> list[tuple[int, str]]:
     """The numbered passages of a prompt, in its order, each number once."""
     starts = list(_PASSAGE.finditer(text))
-    ends = [match.start() for match in starts[1:]] + [len(text)]
+    ends = [*(match.start() for match in starts[1:]), len(text)]
     found: dict[int, str] = {}
-    for match, end in zip(starts, ends, strict=True):
+    for match, end in zip(starts, ends, strict=False):
         body = text[match.end() : end].partition("</")[0]
         found.setdefault(int(match[1] or match[2] or match[3]), body)
     return list(found.items())
@@ -93,12 +93,11 @@ def _quote(number: int, text: str, question: set[str]) -> str | None:
 
 
 def _rewritten(asked: str) -> str:
-    """The last question with the content words of the first line that is not it."""
-    lines = [line for line in asked.splitlines() if line.strip()]
+    """The last question with the content words of the reader's question before it."""
     last = _last_line(asked).removeprefix("Last question:").strip()
-    earlier = [word for word in content_words(lines[0] if len(lines) > 1 else "") if word not in {"question", "reader"}]
+    before = [line.removeprefix("Reader:") for line in asked.splitlines() if line.startswith("Reader:")]
     known = set(content_words(last))
-    topic = " ".join(dict.fromkeys(word for word in earlier if word not in known))
+    topic = " ".join(dict.fromkeys(word for word in content_words(before[-1] if before else "") if word not in known))
     return f"{last.rstrip('?')} regarding {topic}?" if topic else last
 
 
