@@ -192,10 +192,10 @@ class Provider:
         return ModelError(f"{self.where} {what}.")
 
     def _note(self, what: str, error: Exception) -> None:
-        words = _KEY_LIKE.sub("***", str(error))
+        words = " ".join(f"{what}: {error}".split())
         if self._api_key:
             words = words.replace(self._api_key, "***")
-        _log.warning("%s %s: %s", self.where, what, " ".join(words.split())[:500])
+        _log.warning("%s %s", self.where, _KEY_LIKE.sub("***", words)[:500])
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -221,9 +221,9 @@ def _pause(asked: float | None, number: int) -> float:
 
 def _shown(url: str) -> str:
     """The address without credentials and query: either may be a secret."""
-    parts = urlsplit(url)
     try:
-        port = f":{parts.port}" if parts.port else ""
+        parts = urlsplit(url)
+        host = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
     except ValueError:
-        port = ""
-    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}".rstrip("/")
+        host = None
+    return f"{parts.scheme}://{host}{parts.path}".rstrip("/") if host else "an address that is not valid"
