@@ -185,6 +185,12 @@ async def _standalone(chat: Chat, asked: Asked) -> str | None:
     return rewritten.strip()[:QUESTION_CHARACTERS] or None if rewritten else None
 
 
+async def search(chat: Chat, asked: Asked) -> Retrieval:
+    """The retrieval alone, by words where the vectors fail. Raises StoreUnavailable, IndexEmpty, IndexMismatch."""
+    retrieval, _ = await _retrieve(chat, asked, None)
+    return retrieval
+
+
 async def _retrieve(chat: Chat, asked: Asked, rewritten: str | None) -> tuple[Retrieval, Notice | None]:
     """Searches by words and meaning, by words alone when that fails. Raises StoreUnavailable."""
     if asked.vectors:
@@ -255,10 +261,9 @@ class _Draft:
 
     async def events(self, items: AsyncGenerator[Piece | Ended, None]) -> Events:
         """Deltas, citations and Done. Raises ModelError for an answer that is empty or was cut."""
-        citing: CitationStream | None = None
+        citing = CitationStream(self._passages)
         async for item in items:
             if isinstance(item, Ended):
-                citing = citing or CitationStream(())
                 for event in citing.finish():
                     self.begun = True
                     yield event
@@ -268,7 +273,8 @@ class _Draft:
                     yield Notice("length", _LENGTH)
                 yield _done(citing, item)
                 return
-            citing = citing or CitationStream(self._passages if item.answered else ())
+            if not item.answered:
+                citing.stop_citing()
             for event in citing.feed(item.text):
                 self.begun = True
                 yield event
@@ -276,12 +282,13 @@ class _Draft:
 
 
 def _done(citing: CitationStream, ended: Ended) -> Done:
+    """An answer that has cited something is one, whatever it says of the rest."""
     return Done(
         message_id="",
         answer=citing.answer,
-        answered=ended.answered,
+        answered=ended.answered or bool(citing.citations),
         finish_reason=ended.finish_reason,
-        citations=citing.citations if ended.answered else (),
+        citations=citing.citations,
         usage=ended.usage,
         timings=Timings(0.0, None, 0.0),
     )

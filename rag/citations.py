@@ -35,6 +35,10 @@ class CitationStream:
     def feed(self, piece: str) -> list[Delta | Cited]:
         return self._events(self._scanner.feed(piece))
 
+    def stop_citing(self) -> None:
+        """From now on every marker vanishes: what follows says that the book does not hold the answer."""
+        self._scanner.forget()
+
     def finish(self) -> list[Delta | Cited]:
         """What was held back. Call it once, after the last piece."""
         return self._events(self._scanner.finish())

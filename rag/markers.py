@@ -41,7 +41,7 @@ class MarkerScanner:
     """Feed it pieces, then finish; each call gives the tokens that are decided by then."""
 
     def __init__(self, known: Collection[int]) -> None:
-        self._known = frozenset(known)
+        self._known: frozenset[int] = frozenset(known)
         self._buffer = ""
         self._final = False
         self._head: str | None = ""  # the line so far, None once it is too long to matter
@@ -55,6 +55,10 @@ class MarkerScanner:
     def feed(self, text: str) -> list[Token]:
         self._buffer += text
         return list(self._drain())
+
+    def forget(self) -> None:
+        """From now on no number is known."""
+        self._known = frozenset()
 
     def finish(self) -> list[Token]:
         """The rest; an open code block is closed, so that what is appended to the answer is not part of it."""
