@@ -1,6 +1,6 @@
 """Is it in the book at all? One rule over the best window's cosine and the question's matched words.
 
-    cosine of the best window + .5 x coverage + .2 x BM25 / idf mass  >=  .80
+    cosine of the best window + .5 x coverage + .2 x BM25 / idf mass  >=  .70
 
 idf mass is the sum of the idf of the question's distinct stems, unseen ones at the maximum; coverage is the share
 of it that the best passages hold. The threshold belongs to the cosines of all-MiniLM-L6-v2. Other models crowd theirs
@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-THRESHOLD = 0.80
+THRESHOLD = 0.70
 COVERAGE_WEIGHT = 0.5
 BM25_WEIGHT = 0.2
-LEXICAL_THRESHOLD = 0.55
-LEXICAL_BM25_WEIGHT = 0.5
+LEXICAL_THRESHOLD = 0.65
+LEXICAL_BM25_WEIGHT = 1.0
 LEAST_SPAN = 0.05
 
 OFF_TOPIC = (

@@ -5,6 +5,7 @@ the sentence that introduces a list or code, the sentence a leading pronoun mean
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -45,6 +46,12 @@ _OPEN = (":", "：")
 _NO_ANSWER_CODE = re.compile(r"^[`~]{3,}\s*(?:mermaid|plantuml|dot|graphviz|mdx-code-block)\b", re.IGNORECASE)
 
 
+_ITEM_NUMBER = re.compile(r"\s*\d")
+
+Key = tuple[int, int]
+"""(passage number, place of the unit in it)"""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A unit of passage `number` that may be quoted; `place` is where it stands in `Source.units`."""
@@ -77,23 +84,36 @@ def wants_steps(question: str) -> bool:
     return _STEPS.match(question) is not None
 
 
-def pick(question: str, sources: Sequence[Source], scores: Mapping[tuple[int, int], float]) -> dict[int, set[int]]:
+def pick(question: str, sources: Sequence[Source], scores: Mapping[Key, float]) -> dict[int, set[int]]:
     """Passage number -> the places of the units to quote. `scores` is keyed by (passage number, place)."""
     if wants_steps(question):
         block = _answering_block(sources, scores)
         if block is not None:
             return block
-    by_number = {source.passage.number: source for source in sources}
+    by_number = {source.passage.number: source.units for source in sources}
     adjusted = {
-        key: score - QUESTION_PENALTY * by_number[key[0]].units[key[1]].text.endswith(("?", "？", "؟"))
+        key: score - QUESTION_PENALTY * by_number[key[0]][key[1]].text.endswith(("?", "？", "؟"))
         for key, score in scores.items()
     }
-    best = sorted(adjusted, key=lambda key: (-adjusted[key], key))[:PICKS]
+    ordered = sorted(adjusted, key=lambda key: (-adjusted[key], key))
+    crowded = Counter((number, by_number[number][place].block) for number, place in ordered[: 2 * PICKS])
     picked: dict[int, set[int]] = {}
-    for number, place in best:
-        if adjusted[number, place] >= NEAR_BEST * adjusted[best[0]]:
-            picked.setdefault(number, set()).update(_with_company(by_number[number].units, place))
+    for number, place in ordered[:PICKS]:
+        if adjusted[number, place] >= NEAR_BEST * adjusted[ordered[0]]:
+            found, unit = by_number[number], by_number[number][place]
+            whole = crowded[number, unit.block] > 1 or _ITEM_NUMBER.match(unit.text) is not None
+            picked.setdefault(number, set()).update(_with_company(found, place, whole_list=whole))
+    if ordered:
+        number, place = ordered[0]
+        picked[number] |= _continued(by_number[number], place)
     return picked
+
+
+def _continued(found: Sequence[Unit], place: int) -> set[int]:
+    """The sentence that goes on from the best one."""
+    after = found[place + 1] if place + 1 < len(found) else None
+    goes_on = after is not None and after.kind == found[place].kind == "sentence" and after.block == found[place].block
+    return {place + 1} if goes_on else set()
 
 
 def _says_something(unit: Unit) -> bool:
@@ -104,13 +124,13 @@ def _says_something(unit: Unit) -> bool:
     return unit.kind != "sentence" or len(words(unit.text)) >= FEWEST_WORDS or unspaced(unit.text) >= FEWEST_WORDS
 
 
-def _answering_block(sources: Sequence[Source], scores: Mapping[tuple[int, int], float]) -> dict[int, set[int]] | None:
+def _answering_block(sources: Sequence[Source], scores: Mapping[Key, float]) -> dict[int, set[int]] | None:
     """The best code block or list of steps, with its introduction; none when no block comes near the best sentence."""
     best: tuple[float, int, set[int]] | None = None
     for source in sources:
         number = source.passage.number
         for block in _blocks(source.units, ("code", "item")):
-            company = _with_company(source.units, block[0])
+            company = _with_company(source.units, block[0], whole_list=True)
             score = max((scores.get((number, place), 0.0) for place in company | set(block)), default=0.0)
             if _is_steps(source.units, block) and (best is None or score > best[0]):
                 best = (score, number, company | set(block))
@@ -134,10 +154,13 @@ def _blocks(found: Sequence[Unit], kinds: tuple[str, ...]) -> list[list[int]]:
     return list(grouped.values())
 
 
-def _with_company(found: Sequence[Unit], place: int) -> set[int]:
+def _with_company(found: Sequence[Unit], place: int, *, whole_list: bool) -> set[int]:
+    """A unit and what it cannot be read without."""
     unit = found[place]
     company = {place}
     if unit.kind == "item":
+        if not whole_list:
+            return company
         company |= _whole_list(found, unit.block)
     before = found[min(company) - 1] if min(company) else None
     if before is not None and before.kind == "sentence" and _needs(found[min(company)], before):
