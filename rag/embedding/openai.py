@@ -62,8 +62,13 @@ class OpenAIEmbedder:
 
     async def open(self) -> None:
         """Embeds one word to learn the length of the vectors."""
-        if not self._dimensions:
-            self._dimensions = (await self._embed([_PROBE], READER)).shape[1]
+        if self._dimensions:
+            return
+        self._dimensions = (await self._embed([_PROBE], READER)).shape[1]
+        if self._asked_dimensions not in (None, self._dimensions):
+            _log.warning(
+                "%s has %d dimensions for %s, whatever is asked.", self._provider.where, self._dimensions, self._model
+            )
 
     async def embed_documents(self, texts: Sequence[str]) -> Vectors:
         if not texts:
@@ -127,8 +132,10 @@ class OpenAIEmbedder:
             if self._drop_option(refused, body):
                 return await self._embed(inputs, patience)
             if len(inputs) > 1 and refused.status != 404:
+                longest = self._max_input_tokens
                 vectors = await self._halved(inputs, patience)
-                self._max_inputs = min(self._max_inputs, (len(inputs) + 1) // 2)  # both halves passed: it was the size
+                if longest == self._max_input_tokens:  # both halves passed as they were: it was the size of the batch
+                    self._max_inputs = min(self._max_inputs, (len(inputs) + 1) // 2)
                 return vectors
             if not self._shorten(refused, inputs[0]):
                 raise
@@ -143,6 +150,8 @@ class OpenAIEmbedder:
     def _drop_option(self, refused: ModelRefused, sent: dict[str, Any]) -> bool:
         """Leaves out what the server says it does not know; True when the request is worth sending again."""
         for name in ("encoding_format", "dimensions"):
+            if name == "dimensions" and self._dimensions:
+                continue  # they were accepted before: the word means something else
             if name in sent and (name in refused.said or name.replace("_", " ") in refused.said):
                 if self._optional.get(name) == sent[name]:  # else another request has learnt it meanwhile
                     del self._optional[name]
