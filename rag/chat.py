@@ -37,7 +37,7 @@ from rag.types import Exchange, Page, Retrieval, Usage
 _log = logging.getLogger(__name__)
 
 QUESTION_CHARACTERS = 2_000
-REWRITE_TOKENS = 1_500
+REWRITE_TOKENS = 800  # a flat price: what a rewriting really took is not told
 ANSWER_TOKENS = 1_500
 
 _NO_MODEL = "The language model is unavailable; these are the book's own words."

@@ -65,9 +65,8 @@ def book_settings(folder: Path, **changes: Any) -> Settings:
     content = folder / "content"
     if not content.exists():
         write_book(content)
-    return Settings(
-        **({"content_dir": content, "data_dir": folder / "data", "book_url": "https://book.example"} | changes)
-    )
+    values: dict[str, Any] = {"content_dir": content, "data_dir": folder / "data", "book_url": "https://book.example"}
+    return Settings(**(values | changes))
 
 
 async def index(settings: Settings, **options: Any) -> Finished:
