@@ -53,6 +53,7 @@ export class Composer {
 
   focus(): void {
     this.#input.focus();
+    this.#grow();
   }
 
   setBusy(busy: boolean): void {
@@ -97,8 +98,9 @@ export class Composer {
 
   #grow(): void {
     const { style } = this.#input;
-    style.height = "auto";
-    style.height = `${this.#input.scrollHeight}px`;
+    style.height = "";
+    // Nothing has a height while the panel is closed.
+    if (this.#input.scrollHeight) style.height = `${this.#input.scrollHeight}px`;
     this.#enable();
   }
 }

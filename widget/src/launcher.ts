@@ -37,10 +37,9 @@ export class SelectionButton {
     this.element.hidden = !selected;
     if (!selected) return;
     const { offsetWidth, offsetHeight, style } = this.element;
-    const { right, bottom, top } = selected.rect;
-    const below = bottom + GAP + offsetHeight < innerHeight ? bottom + GAP : top - GAP - offsetHeight;
-    const left = Math.min(right - offsetWidth / 2, document.documentElement.clientWidth - offsetWidth - GAP);
-    style.top = `${Math.max(below, GAP)}px`;
-    style.left = `${Math.max(left, GAP)}px`;
+    const { right, bottom } = selected.rect;
+    const within = (wish: number, end: number): string => `${Math.max(GAP, Math.min(wish, end - GAP))}px`;
+    style.top = within(bottom + GAP, innerHeight - offsetHeight);
+    style.left = within(right - offsetWidth / 2, document.documentElement.clientWidth - offsetWidth);
   }
 }
