@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TypeVar
 
+from rag.languages import is_foreign, shared_words
 from rag.lexical import Lexicon
 from rag.store.base import IndexConfig, VectorStore
 from rag.types import Chunk, DocumentRecord
@@ -26,6 +27,13 @@ class Reading:
         self.sample = " ".join(f"{document.title} {document.lead}" for document in documents[:TITLES_READ])
         self._terms: OrderedDict[str, list[int]] = OrderedDict()
         self._idf: OrderedDict[int, float] = OrderedDict()
+
+    def is_foreign(self, question: str) -> bool:
+        return is_foreign(question, self.config.language)
+
+    def lexical(self, question: str) -> str:
+        """The part of a question that can stand in the book."""
+        return shared_words(question) if self.is_foreign(question) else question
 
     def terms(self, chunk: Chunk) -> list[int]:
         """The chunk's stemmed terms in text order, heading path first."""

@@ -9,12 +9,14 @@ reach, and what the book's own titles reach. Without dense vectors the words dec
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 THRESHOLD = 0.70
 COVERAGE_WEIGHT = 0.5
 BM25_WEIGHT = 0.2
+FOREIGN_COSINE = 0.40
+FOREIGN_WORD_WEIGHT = 0.5
 LEXICAL_THRESHOLD = 0.65
 LEXICAL_BM25_WEIGHT = 1.0
 LEAST_SPAN = 0.05
@@ -50,11 +52,15 @@ MINILM = Scale(floor=0.17, ceiling=0.75)
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """`cosine` is None where there is none to judge by; the other two are shares of the question's idf mass."""
+    """`cosine` is None where there is none to judge by; the other two are shares of the question's idf mass.
+
+    `foreign`: the question is in another language than the book, and shares few words with it at best.
+    """
 
     cosine: float | None
     coverage: float
     bm25: float
+    foreign: bool = False
 
 
 def scale_of(foreign: Sequence[float], own: Sequence[float]) -> Scale:
@@ -77,11 +83,19 @@ def coverage(weights: Mapping[int, float], texts: Sequence[Sequence[int]]) -> fl
 
 
 def is_grounded(evidence: Evidence) -> bool:
-    if evidence.cosine is None:
-        return evidence.coverage + LEXICAL_BM25_WEIGHT * evidence.bm25 >= LEXICAL_THRESHOLD
-    return strength(evidence) >= THRESHOLD
+    """The rule. A question in a foreign language is judged by what little it can share with the book."""
+    fair = _translated(evidence) if evidence.foreign else evidence
+    if fair.cosine is None:
+        return fair.coverage + LEXICAL_BM25_WEIGHT * fair.bm25 >= LEXICAL_THRESHOLD
+    return strength(fair) >= THRESHOLD or (fair.foreign and fair.cosine >= FOREIGN_COSINE)
 
 
 def strength(evidence: Evidence) -> float:
     """What the rule compares with its threshold."""
     return (evidence.cosine or 0.0) + COVERAGE_WEIGHT * evidence.coverage + BM25_WEIGHT * evidence.bm25
+
+
+def _translated(evidence: Evidence) -> Evidence:
+    """Words of another language cannot be matched: what is not held weighs half of what is."""
+    mass = evidence.coverage + FOREIGN_WORD_WEIGHT * (1 - evidence.coverage)
+    return replace(evidence, coverage=evidence.coverage / mass, bm25=evidence.bm25 / mass)

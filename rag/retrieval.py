@@ -86,7 +86,7 @@ class Retriever:
         query = await self._query(reading, parts)
         hits = await self._store.search(query, CANDIDATES, _kept(history))
         scored = _scored(reading, query, hits, question, page)
-        evidence = await self._evidence(reading, query, scored)
+        evidence = await self._evidence(reading, query, scored, foreign=reading.is_foreign(question))
         grounded = bool(hits) and relevance.is_grounded(evidence)
         if grounded and history and not selection and not followups.depends(question):
             grounded = (await self.rank(question)).grounded
@@ -109,14 +109,16 @@ class Retriever:
         return all(legible(self._embedder.fingerprint, part) for part in (reading.sample, text))
 
     async def _query(self, reading: Reading, parts: Sequence[tuple[str, float]]) -> StoreQuery:
-        sparse = followups.merge((reading.lexicon.query(text), weight) for text, weight in parts)
+        sparse = followups.merge((reading.lexicon.query(reading.lexical(text)), weight) for text, weight in parts)
         if not self._dense(reading, parts[0][0]):
             return StoreQuery(sparse)
         vectors = await asyncio.gather(*(self._embedder.embed_query(text) for text, _ in parts))
         weighted = [(vector, weight) for vector, (_, weight) in zip(vectors, parts, strict=True)]
         return StoreQuery(sparse, followups.blend(weighted))
 
-    async def _evidence(self, reading: Reading, query: StoreQuery, scored: Sequence[Scored]) -> Evidence:
+    async def _evidence(
+        self, reading: Reading, query: StoreQuery, scored: Sequence[Scored], *, foreign: bool
+    ) -> Evidence:
         idf = await reading.idf(query.sparse.indices, self._store)
         weights = {
             term: value * idf[term] for term, value in zip(query.sparse.indices, query.sparse.values, strict=True)
@@ -126,7 +128,7 @@ class Retriever:
         held = relevance.coverage(weights, [reading.terms(hit.chunk) for hit in hits[:COVERING]])
         mass = sum(weights.values())
         cosine = await self._cosine(reading, hits) if query.dense is not None else None
-        return Evidence(cosine, held, best / mass if mass else 0.0)
+        return Evidence(cosine, held, best / mass if mass else 0.0, foreign)
 
     async def _cosine(self, reading: Reading, hits: Sequence[Hit]) -> float | None:
         """The best window's cosine on MiniLM's scale."""
