@@ -22,12 +22,11 @@ _DEFINITION = re.compile(r"^[ \t>]*\[[^\]\n]+\]:[ \t]*\S.*$", re.MULTILINE)
 _QUOTE_MARK = re.compile(r"^[ \t]*>[ \t]?", re.MULTILINE)
 _COMMENT = re.compile(r"<!--.*?-->|\{/\*.*?\*/\}", re.DOTALL)
 _IMAGE = re.compile(r"!\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])")
-_LINK = re.compile(
-    r"\[((?:[^\[\]]|\[[^\[\]]*\])+)\](?:\((?:[^()\s]|\([^()]*\))*(?:\s+(?:\"[^\"]*\"|'[^']*'))?\s*\)|\[[^\]]*\])"
-)
+_TARGET = r"""\(\s*(?:<[^<>\n]*>|(?:[^()\s]|\([^()]*\))*)(?:\s+(?:"[^"]*"|'[^']*'))?\s*\)|\[[^\]]*\]"""
+_LINK = re.compile(rf"\[((?:[^\[\]]|\[[^\[\]]*\])+)\](?:{_TARGET})")
 _SHORTCUT = re.compile(r"\[(`[^`\]]+`)\]")
 _FOOTNOTE = re.compile(r"\[\^[^\]\s]+\]")
-_TAG = re.compile(r"(?<!\w)</?[A-Za-z][\w.-]*(?:\s[^<>]*)?/?>")
+_TAG = re.compile(r"(?:(?<!\w)<|</)[A-Za-z][\w.-]*(?:\s[^<>]*)?/?>")
 _AUTOLINK = re.compile(r"<(https?://[^\s<>]+)>")
 _HEADING_ID = re.compile(r"\s*\{#[\w-]+\}\s*$")
 _NUMBER = re.compile(r"(?<!\\)\[(\s*\d+(?:\s*[,–-]\s*\d+)*\s*)\]")
@@ -39,8 +38,7 @@ _WIDE_BREAK = re.compile(rf"(?<={_WIDE})[ \t]*\n\s*(?={_WIDE})")
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """`text` is clean; `lead` is where the unit before it stands, for one that cannot be read alone; `block` numbers
-    the paragraph, list or other block it belongs to."""
+    """`text` is clean; `place` numbers the units of a passage, `block` the paragraphs, lists and other blocks."""
 
     kind: UnitKind
     text: str
