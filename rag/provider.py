@@ -5,8 +5,11 @@
     async for event in provider.events(stream, seconds): ...
 
 Whatever goes wrong comes out as a ModelError whose sentence names the server and what to do, never the key and never
-the server's own words: those go to the log, the key taken out.
+the server's own words: those go to the log, the key taken out. The SDK takes a second to import and comes with the
+first call, so that what only builds a Provider starts at once.
 """
+
+from __future__ import annotations
 
 import asyncio
 import logging
@@ -18,13 +21,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import cached_property
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-import openai
-from openai import AsyncOpenAI, AsyncStream
-
 from rag.errors import ModelAuthError, ModelError, ModelRateLimited, ModelUnavailable, RagError
+
+if TYPE_CHECKING:
+    from openai import APIStatusError, AsyncOpenAI, AsyncStream
 
 _log = logging.getLogger(__name__)
 _QUOTA_WAIT = 3600.0
@@ -50,12 +53,16 @@ CHECK = Patience(tries=1, waiting=0.0, timeout=2.0)
 
 
 class ModelRefused(ModelError):
-    """The server answered 4xx to the request itself. `said` holds its words in lower case, to adapt to, not to show."""
+    """The server answered 4xx to the request itself.
 
-    def __init__(self, message: str, *, status: int, said: str) -> None:
+    `param` is the parameter it points at, if any, and `said` its words in lower case: to adapt to, not to show.
+    """
+
+    def __init__(self, message: str, *, status: int, said: str, param: str = "") -> None:
         super().__init__(message)
         self.status = status
         self.said = said
+        self.param = param
 
 
 class Provider:
@@ -68,7 +75,9 @@ class Provider:
 
     @cached_property
     def _client(self) -> AsyncOpenAI:
-        return AsyncOpenAI(
+        import openai
+
+        return openai.AsyncOpenAI(
             api_key=self._api_key or "none",
             base_url=self._base_url or "https://api.openai.com/v1",
             max_retries=0,  # ours, below: the SDK's sleeps cannot be bounded as a whole
@@ -77,12 +86,14 @@ class Provider:
 
     async def call(self, send: Callable[[AsyncOpenAI], Awaitable[T]], patience: Patience) -> T:
         """Sends until an answer comes or patience ends. Waits as long as the server asks, if that is within bounds."""
+        with self.translated():
+            client = self._client  # before any clock runs: the first one takes a second to make
         waited = 0.0
         for number in range(1, patience.tries + 1):
             try:
                 with self.translated():
                     async with asyncio.timeout(patience.timeout):
-                        return await send(self._client)
+                        return await send(client)
             except (ModelRateLimited, ModelUnavailable) as error:
                 pause = _pause(error.retry_after, number)
                 if number == patience.tries or waited + pause > patience.waiting:
@@ -136,6 +147,8 @@ class Provider:
             raise self._problem(error) from None
 
     def _problem(self, error: Exception) -> ModelError:
+        import openai
+
         if isinstance(error, openai.APIStatusError):
             return self._status_problem(error)
         if isinstance(error, openai.APITimeoutError | TimeoutError):
@@ -152,7 +165,7 @@ class Provider:
         self._note(f"failed with {type(error).__name__}", error)
         return ModelError(f"{self.where} could not be used: the call failed in an unforeseen way.")
 
-    def _status_problem(self, error: openai.APIStatusError) -> ModelError:
+    def _status_problem(self, error: APIStatusError) -> ModelError:
         status, code = error.status_code, error.code or ""
         if status == 401:
             lacking = "" if self._api_key else "; none is configured"
@@ -172,7 +185,7 @@ class Provider:
             why = "finds the request too long for the model"
         else:
             why = f"refused the request ({status})"
-        return ModelRefused(f"{self.where} {why}.", status=status, said=said)
+        return ModelRefused(f"{self.where} {why}.", status=status, said=said, param=str(error.param or ""))
 
     def _limited(self, code: str, pause: float | None) -> ModelRateLimited:
         if code in ("insufficient_quota", "billing_hard_limit_reached"):
