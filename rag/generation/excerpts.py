@@ -24,7 +24,7 @@ FEWEST_WORDS = 4
 BLOCK_SHARE = 0.6
 
 _STEPS = re.compile(
-    r"""^\s*(?:
+    r"""^[\s¿¡"]*(?:
       how\ (?:do|can|could|would|should|might|must)\ (?:i|we|you|one)\b | how\ to\b
     | what\ (?:are|is)\ the\ (?:steps?|command|syntax|code)\b
     | (?:show|give|write)\b.*\b(?:code|example|snippet|command|file)
