@@ -32,6 +32,11 @@ def split_front_matter(text: str) -> tuple[dict[str, str], int]:
     return _values(block, toml=opened[1] == "+++"), text.count("\n", 0, closed.start()) + 1
 
 
+def read_yaml(text: str) -> dict[str, str]:
+    """The scalars at the top level of a YAML (or JSON) file, as raw strings."""
+    return _values(text, toml=False)
+
+
 def _values(block: str, *, toml: bool) -> dict[str, str]:
     """Only scalars of the top level; lists and mappings are nobody's title."""
     if len(block) > _LARGEST or block.count("[") + block.count("{") > 500:

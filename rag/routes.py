@@ -20,7 +20,7 @@ FrontMatter = Mapping[str, str]
 _PATH_SAFE = "/-._~!$&'()*+,;=:@"  # RFC 3986, section 3.3
 _NUMBERED = re.compile(r"[0-9]+\s*[-_.]+\s*(?P<rest>[^-_.\s].*)", re.DOTALL)
 _DATE_OR_VERSION = re.compile(r"[0-9]+[-_.][0-9]")
-_EXTENSION = re.compile(r"\.(?:mdx?|markdown)$", re.IGNORECASE)
+EXTENSION = re.compile(r"\.(?:mdx?|markdown)$", re.IGNORECASE)
 _TRUE = {"true", "yes", "on"}
 
 
@@ -77,7 +77,7 @@ def url_of(path: str, front_matter: FrontMatter, site: Site) -> str:
 def slug_of(path: str, front_matter: FrontMatter) -> str:
     """Docusaurus's slug of a document: absolute, a trailing slash only where Docusaurus keeps one."""
     folder, _, name = path.rpartition("/")
-    raw = _EXTENSION.sub("", name)
+    raw = EXTENSION.sub("", name)
     numbered = front_matter.get("parse_number_prefixes", "").strip().lower() not in ("false", "no", "off")
     base = f"/{strip_number_prefixes(folder) if numbered else folder}/" if folder else "/"
     slug = front_matter.get("slug", "").strip()
@@ -86,12 +86,6 @@ def slug_of(path: str, front_matter: FrontMatter) -> str:
     if _is_folder_page(raw, folder):
         return base
     return _resolve(front_matter.get("id", "").strip() or (strip_number_prefix(raw) if numbered else raw), base)
-
-
-def document_id(path: str, front_matter: FrontMatter) -> str:
-    """The last part of Docusaurus's document id: the title of a page that has no other."""
-    raw = _EXTENSION.sub("", path.rpartition("/")[2])
-    return front_matter.get("id", "").strip() or strip_number_prefix(raw)
 
 
 def strip_number_prefix(name: str) -> str:
@@ -139,7 +133,7 @@ def _with_slash(route: str, trailing_slash: bool | None) -> str:
 
 def _mdbook_path(path: str) -> str:
     folder, slash, name = path.rpartition("/")
-    stem = _EXTENSION.sub("", name)
+    stem = EXTENSION.sub("", name)
     if path.lower() == "summary.md":
         return ""
     return f"{folder}{slash}{'index' if stem.lower() == 'readme' else stem}.html"
@@ -147,7 +141,7 @@ def _mdbook_path(path: str) -> str:
 
 def _mkdocs_path(path: str, site: Site) -> str:
     folder, slash, name = path.rpartition("/")
-    stem = _EXTENSION.sub("", name)
+    stem = EXTENSION.sub("", name)
     is_index = stem.lower() in ("index", "readme")
     if site.trailing_slash is False:
         return f"{folder}{slash}{'index' if is_index else stem}.html"

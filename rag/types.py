@@ -32,7 +32,9 @@ class Document:
     """One Markdown file. `path` is relative to the content root, with forward slashes.
 
     `trail` holds the labels of the folders above it ("Part 2"), `url` the page's published URL without
-    a fragment, `sha256` the hash of everything its chunks depend on: the bytes, the URL and the trail.
+    a fragment, `sha256` the hash of everything its chunks depend on: the bytes, the URL and the trail. `flavor` is
+    the generator that publishes it: its rules give the headings their anchors. `text` has line ends folded to newlines
+    and no byte order mark; every offset counts in it.
     """
 
     path: str
@@ -42,6 +44,7 @@ class Document:
     url: str
     trail: tuple[str, ...] = ()
     description: str = ""
+    flavor: Literal["docusaurus", "mkdocs", "mdbook", "github"] = "docusaurus"
 
 
 @dataclass(frozen=True, slots=True)

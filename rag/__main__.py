@@ -1,0 +1,64 @@
+"""The command line: `python -m rag …`.
+
+Every command loads only what it needs. A failure is one sentence on stderr and exit code 1; bad settings are one
+line each and exit code 2.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from rag.errors import ConfigError, RagError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parse(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code: int = options.run(options)
+        sys.stdout.flush()
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except RagError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def chunks(options: argparse.Namespace) -> int:
+    from rag import chunks_command
+    from rag.routes import Site
+    from rag.settings import Settings
+
+    settings = Settings.load()
+    site = Site(settings.book_url, settings.book_route_base, settings.book_trailing_slash, settings.book_flavor)
+    return chunks_command.run(
+        options.content or settings.content_dir,
+        site,
+        limit=settings.chunk_tokens,
+        overlap=settings.chunk_overlap_tokens,
+    )
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Only the chosen command's own arguments are built, because building them may load what it needs."""
+    parser = argparse.ArgumentParser(prog="python -m rag", description="Chat with a book written in Markdown.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    chosen = arguments[0] if arguments else ""
+    command = commands.add_parser("chunks", help="print every chunk of the book as a JSON line")
+    command.set_defaults(run=chunks)
+    if chosen == "chunks":
+        from rag import chunks_command
+
+        chunks_command.add_arguments(command)
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
