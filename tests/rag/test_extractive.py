@@ -1,9 +1,11 @@
 """Answers without a model, from real retrievals made by hand: what is quoted, how it reads, what is admitted."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from rag.citations import CitationStream
-from rag.embedding.base import Embedder
+from rag.embedding.base import Embedder, Vectors
 from rag.embedding.local import LocalEmbedder, NoEmbedder
 from rag.errors import ModelError
 from rag.generation.base import AnswerRequest, Ended
@@ -123,13 +125,13 @@ async def test_what_is_not_in_the_book_is_admitted_and_the_nearest_sections_are_
     assert not ended.answered
 
 
-class FailingEmbedder(NoEmbedder):
+class FailingEmbedder(LocalEmbedder):
     """A model behind a network that is down."""
 
-    fingerprint = "remote"
-    dimensions = 3
+    async def embed_documents(self, texts: Sequence[str]) -> Vectors:  # noqa: ARG002 - the seam's signature
+        raise ModelError("The model does not answer.")
 
-    async def embed_query(self, text: str) -> "object":  # type: ignore[override]
+    async def embed_query(self, text: str) -> Vectors:  # noqa: ARG002 - the seam's signature
         raise ModelError("The model does not answer.")
 
 
