@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from rag.provider import ModelRefused
@@ -9,17 +10,34 @@ from rag.provider import ModelRefused
 _log = logging.getLogger(__name__)
 _REFUSALS = (400, 404, 422)
 _TOO_LONG = ("context length", "context_length", "too long", "maximum context")
+_MAX_TOKENS = object()
 
 T = TypeVar("T")
 
 
+@dataclass(slots=True)
+class _Wish:
+    """A parameter in the forms to try, best first; past the last one it is left out."""
+
+    forms: tuple[tuple[str, object], ...]
+    place: int = 0
+
+    @property
+    def form(self) -> tuple[str, object] | None:
+        return self.forms[self.place] if self.place < len(self.forms) else None
+
+
 class Dialect:
-    """`max_tokens` bounds the answer, under whichever name the server has for it."""
+    """The optional parameters of a chat request, for one model on one server."""
 
     def __init__(self, *, temperature: float = 0.2) -> None:
-        self._temperature: float | None = temperature
-        self._limit_name: str | None = "max_completion_tokens"
-        self._stream_options = True
+        self._wishes = (
+            _Wish((("stream_options", {"include_usage": True}),)),
+            _Wish((("temperature", temperature),)),
+            _Wish((("max_completion_tokens", _MAX_TOKENS), ("max_tokens", _MAX_TOKENS))),
+            # Quoting a book needs little thought, and thoughts are silence to a reader.
+            _Wish((("reasoning_effort", "none"), ("reasoning_effort", "low"))),
+        )
 
     async def send(self, ask: Callable[[dict[str, Any]], Awaitable[T]], *, max_tokens: int, stream: bool) -> T:
         """Calls `ask` with the optional parameters, with fewer of them after each refusal that they may have caused."""
@@ -32,7 +50,7 @@ class Dialect:
                     raise
                 if self._options(max_tokens, stream) != options:
                     continue  # another request has learnt meanwhile
-                if not self._drop_named(refused.said):
+                if not self._give_way(refused, options):
                     return await self._plainly(ask, options, refused)
 
     async def _plainly(
@@ -46,27 +64,24 @@ class Dialect:
         except ModelRefused:
             raise refused from None
         _log.info("The model server takes none of %s.", ", ".join(options))
-        self._temperature, self._limit_name, self._stream_options = None, None, False
+        for wish in self._wishes:
+            if wish.form is not None and wish.form[0] in options:
+                wish.place = len(wish.forms)
         return answer
 
     def _options(self, max_tokens: int, stream: bool) -> dict[str, Any]:
-        options: dict[str, Any] = {}
-        if stream and self._stream_options:
-            options["stream_options"] = {"include_usage": True}
-        if self._limit_name is not None:
-            options[self._limit_name] = max_tokens
-        if self._temperature is not None:
-            options["temperature"] = self._temperature
+        forms = (wish.form for wish in self._wishes)
+        options = {form[0]: max_tokens if form[1] is _MAX_TOKENS else form[1] for form in forms if form is not None}
+        if not stream:
+            options.pop("stream_options", None)
         return options
 
-    def _drop_named(self, said: str) -> bool:
-        """Drops the one parameter that the refusal names."""
-        if self._stream_options and ("stream_options" in said or "include_usage" in said):
-            self._stream_options = False
-        elif self._temperature is not None and "temperature" in said:
-            self._temperature = None
-        elif self._limit_name is not None and self._limit_name in said:
-            self._limit_name = "max_tokens" if self._limit_name == "max_completion_tokens" else None
-        else:
-            return False
-        return True
+    def _give_way(self, refused: ModelRefused, options: dict[str, Any]) -> bool:
+        """Moves on from the form that the refusal is about: the one it points at, else the first one it mentions."""
+        sent = [wish for wish in self._wishes if wish.form is not None and wish.form[0] in options]
+        pointed = [wish for wish in sent if wish.form is not None and wish.form[0] == refused.param]
+        named = [wish for wish in sent if wish.form is not None and wish.form[0] in refused.said]
+        for wish in (pointed or named)[:1]:
+            wish.place += 1
+            return True
+        return False

@@ -19,7 +19,7 @@ from rag.generation.sign import SignFilter
 from rag.provider import READER, Provider
 from rag.types import Exchange, Message, Usage
 
-MAX_TOKENS = 1_500
+MAX_TOKENS = 2_000  # a model that thinks first spends some of them on that
 _MOST_CHARACTERS = 60_000  # for servers that take no bound of ours
 _REWRITE_TOKENS = 300
 _AFTER_THE_END = 2.0  # seconds for the count of tokens, which comes after the last word

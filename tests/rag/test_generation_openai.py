@@ -77,7 +77,7 @@ async def test_an_answer_streams_in_pieces_and_counts_its_tokens(
     assert ended.usage.completion_tokens > 20
     (request,) = openai_server.requests("chat")
     assert request.body["model"] == generator.name == "loopback"
-    assert request.body["max_completion_tokens"] == 1_500
+    assert request.body["max_completion_tokens"] == 2_000
     assert [message["role"] for message in request.body["messages"]] == ["system", "user"]
 
 
@@ -95,28 +95,48 @@ async def test_words_are_passed_on_as_they_come(generator: OpenAIGenerator, open
 # What a server cannot do
 
 
-@pytest.mark.parametrize("strict", [400, 422])
+@pytest.mark.parametrize(("strict", "points"), [(400, True), (422, False)])
 @pytest.mark.parametrize("lacking", [
     {"stream_options"},
     {"max_completion_tokens"},
     {"temperature"},
     {"max_completion_tokens", "max_tokens"},
-    {"stream_options", "max_completion_tokens", "max_tokens", "temperature"},
+    {"reasoning_effort"},
+    {"stream_options", "max_completion_tokens", "max_tokens", "temperature", "reasoning_effort"},
 ])  # fmt: skip
 async def test_parameters_that_a_server_refuses_are_left_out_and_stay_out(
-    generator: OpenAIGenerator, openai_server: OpenAIServer, lacking: set[str], strict: int
+    generator: OpenAIGenerator, openai_server: OpenAIServer, lacking: set[str], strict: int, points: bool
 ) -> None:
-    openai_server.limit(strict_status=strict, **dict.fromkeys(lacking, False))
+    openai_server.limit(strict_status=strict, points_at_param=points, **dict.fromkeys(lacking, False))
     pieces, ended = await read(generator)
     assert "PID" in text_of(pieces)
     assert ended.usage.completion_tokens > 10
     before = len(openai_server.received)
-    assert before == 1 + len(lacking)
+    assert before == 1 + len(lacking) + ("reasoning_effort" in lacking)  # that one is tried in two forms
     await read(generator)
     assert len(openai_server.received) == before + 1
     sent = openai_server.received[-1].body
     assert not lacking & set(sent)
     assert ("max_tokens" in sent) == ("max_completion_tokens" in lacking and "max_tokens" not in lacking)
+
+
+async def test_a_model_that_must_think_thinks_little(generator: OpenAIGenerator, openai_server: OpenAIServer) -> None:
+    await read(generator)
+    assert openai_server.received[-1].body["reasoning_effort"] == "none"
+    openai_server.limit(efforts=("minimal", "low", "medium", "high"), temperature=False)
+    await read(generator)
+    assert openai_server.received[-1].body["reasoning_effort"] == "low"
+    assert await generator.rewrite("How is it tuned?", HISTORY)
+    assert "temperature" not in openai_server.received[-1].body
+
+
+async def test_the_parameter_that_a_refusal_points_at_counts(
+    generator: OpenAIGenerator, openai_server: OpenAIServer
+) -> None:
+    openai_server.next(Refuse(400, message="reasoning_effort needs another temperature", param="reasoning_effort"))
+    await read(generator)
+    sent = openai_server.received[-1].body
+    assert (sent["temperature"], sent["reasoning_effort"]) == (0.2, "low")
 
 
 async def test_a_server_that_does_not_say_what_it_minds_gets_the_plainest_request(
@@ -356,4 +376,6 @@ def test_only_a_question_is_believed(answer: str, believed: str | None) -> None:
 
 def test_limits_name_what_the_requests_carry() -> None:
     """The loopback server refuses by name; a name it does not know would make these tests prove nothing."""
-    assert {"stream_options", "max_completion_tokens", "max_tokens", "temperature"} <= set(vars(Limits()))
+    assert {"stream_options", "max_completion_tokens", "max_tokens", "temperature", "reasoning_effort"} <= set(
+        vars(Limits())
+    )

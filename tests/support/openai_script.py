@@ -15,6 +15,7 @@ class Refuse:
     status: int
     message: str = "The loopback server was told to refuse."
     code: str | None = None
+    param: str | None = None
     retry_after: float | str | None = None
     retry_after_ms: int | None = None
     body: str | None = None
@@ -87,6 +88,9 @@ class Limits:
     max_tokens: bool = True
     max_completion_tokens: bool = True
     temperature: bool = True
+    reasoning_effort: bool = True
+    efforts: tuple[str, ...] = ("none", "low", "medium", "high", "xhigh")
+    points_at_param: bool = True
     strict_status: int = 400
     requires_key: bool = True
     models_route: bool = True
@@ -108,3 +112,27 @@ class Received:
     done: bool = False
     disconnected: bool = False
     left_at: float | None = None
+
+
+def distorted(data: list[dict[str, Any]], distort: Distort) -> list[dict[str, Any]]:
+    match distort.how:
+        case "fewer":
+            return data[:-1]
+        case "more":
+            return [*data, {**data[-1], "index": len(data)}]
+        case "same_index":
+            return [{**one, "index": 0} for one in data]
+        case "shuffled":
+            return data[::-1]
+        case "no_index":
+            return [{"embedding": one["embedding"]} for one in data]
+        case "other_dimensions":
+            return [{**one, "embedding": [0.5] * 7} for one in data]
+        case "ragged":
+            return [{**one, "embedding": [0.5] * (5 + n)} for n, one in enumerate(data)]
+        case "nan":
+            return [{**one, "embedding": [float("nan")] * 1536} for one in data]
+        case "zero":
+            return [{**one, "embedding": [0.0] * 1536} for one in data]
+        case "text":
+            return [{**one, "embedding": "not base64!"} for one in data]

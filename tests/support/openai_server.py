@@ -45,6 +45,7 @@ from tests.support.openai_script import (
     Say,
     Stall,
     StreamError,
+    distorted,
 )
 
 KEY = "sk-loopback-0123456789abcdef"
@@ -218,7 +219,7 @@ class OpenAIServer:
             for n, vector in enumerate(vectors)
         ]
         if isinstance(behaviour, Distort):
-            data = _distorted(data, behaviour)
+            data = distorted(data, behaviour)
         usage = {"prompt_tokens": prompt_tokens, "total_tokens": prompt_tokens}
         return Response(
             json.dumps({"object": "list", "data": data, "model": body.get("model"), "usage": usage}),
@@ -247,14 +248,18 @@ class OpenAIServer:
     def _check_chat(self, body: dict[str, Any]) -> None:
         if not body.get("messages"):
             raise _Bad(400, "messages must not be empty", param="messages")
-        for name in ("stream_options", "max_tokens", "max_completion_tokens", "temperature"):
+        for name in ("stream_options", "max_tokens", "max_completion_tokens", "temperature", "reasoning_effort"):
             if name in body and not getattr(self.limits, name):
-                raise _Bad(
-                    self.limits.strict_status,
-                    f"Unsupported parameter: '{name}' is not supported with this model.",
-                    code="unsupported_parameter",
-                    param=name,
-                )
+                raise self._unsupported(f"Unsupported parameter: '{name}' is not supported with this model.", name)
+        effort = body.get("reasoning_effort")
+        if effort is not None and effort not in self.limits.efforts:
+            words = f"Unsupported value: 'reasoning_effort' does not support '{effort}' with this model."
+            raise self._unsupported(words, "reasoning_effort")
+
+    def _unsupported(self, words: str, param: str) -> _Bad:
+        """Some servers point at the parameter, some only name it."""
+        pointed = param if self.limits.points_at_param else None
+        return _Bad(self.limits.strict_status, words, code="unsupported_parameter", param=pointed)
 
     def _completed(self, body: dict[str, Any], behaviour: Behaviour | None) -> Response:
         said = _said(body, behaviour)
@@ -340,7 +345,7 @@ def _error(status: int, message: str, code: str | None = None, param: str | None
 
 
 def _refusal(refuse: Refuse) -> Response:
-    response = _error(refuse.status, refuse.message, refuse.code)
+    response = _error(refuse.status, refuse.message, refuse.code, refuse.param)
     if refuse.body is not None:
         response = Response(refuse.body, status_code=refuse.status, media_type="text/html")
     if refuse.retry_after is not None:
@@ -352,30 +357,6 @@ def _refusal(refuse: Refuse) -> Response:
 
 def _encoded(vector: np.typing.NDArray[np.float32], *, base64_format: bool) -> Any:
     return base64.b64encode(vector.astype("<f4").tobytes()).decode() if base64_format else vector.tolist()
-
-
-def _distorted(data: list[dict[str, Any]], distort: Distort) -> list[dict[str, Any]]:
-    match distort.how:
-        case "fewer":
-            return data[:-1]
-        case "more":
-            return [*data, {**data[-1], "index": len(data)}]
-        case "same_index":
-            return [{**one, "index": 0} for one in data]
-        case "shuffled":
-            return data[::-1]
-        case "no_index":
-            return [{"embedding": one["embedding"]} for one in data]
-        case "other_dimensions":
-            return [{**one, "embedding": [0.5] * 7} for one in data]
-        case "ragged":
-            return [{**one, "embedding": [0.5] * (5 + n)} for n, one in enumerate(data)]
-        case "nan":
-            return [{**one, "embedding": [float("nan")] * 1536} for one in data]
-        case "zero":
-            return [{**one, "embedding": [0.0] * 1536} for one in data]
-        case "text":
-            return [{**one, "embedding": "not base64!"} for one in data]
 
 
 def main() -> None:
