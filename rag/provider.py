@@ -17,7 +17,7 @@ import random
 import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import cached_property
@@ -118,7 +118,8 @@ class Provider:
                     return
                 yield event
         finally:
-            await stream.close()
+            with suppress(ModelError), self.translated():  # what fails while closing is closed all the same
+                await stream.close()
 
     async def check(self) -> None:
         """Asks for something small that costs nothing. Raises ModelError when the server cannot be used."""

@@ -31,16 +31,17 @@ TOKENIZER_SHA256 = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f41157
 DIMENSIONS = 384
 MAX_PIECES = 256  # what the model was trained to read
 _MAX_CHARS = 20_000  # far more than 256 word pieces hold; bounds the tokenizer's work on absurd input
+_MOST_THREADS = 4  # each has a core's worth of work and 20 MB of its own
 _SLICE = 4  # texts a thread takes at a time: a query waits for at most that many
 
 T = TypeVar("T")
 
 
 class LocalEmbedder:
-    """Unit vectors of 384 components. `threads` bounds the texts under way at once and the cores of a lone one."""
+    """Unit vectors of 384 components. `threads` bounds the texts under way at once; a lone one has two cores."""
 
     def __init__(self, *, threads: int | None = None, model_path: Path | None = None) -> None:
-        self._threads = threads or min(2, os.cpu_count() or 1)
+        self._threads = threads or min(_MOST_THREADS, os.cpu_count() or 1)
         self._model_path = model_path
         self._encoder: _Encoder | None = None
         self._pool: ThreadPoolExecutor | None = None
@@ -155,7 +156,7 @@ def _load(model_path: Path | None, threads: int) -> _Encoder:
     tokenizer.no_padding()
     tokenizer.enable_truncation(MAX_PIECES)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = min(2, threads)
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # failures come as exceptions; hardware probing need not fill the log
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave the cores to others

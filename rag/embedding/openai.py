@@ -22,6 +22,7 @@ MAX_BATCH_TOKENS = 300_000
 MAX_INPUT_TOKENS = 8192
 IN_FLIGHT = 4
 _FEWEST_INPUT_TOKENS = 64
+_QUESTION = Patience(tries=2, waiting=2.0, timeout=6.0)  # without its vector a question is searched by its words
 _PROBE = "book"
 _REFUSALS = (400, 404, 413, 422)
 _TOO_LONG = ("context length", "maximum context", "too long", "context_length", "max_length", "input tokens", "413")
@@ -83,7 +84,7 @@ class OpenAIEmbedder:
         return np.concatenate([parts[start] for start in sorted(parts)])
 
     async def embed_query(self, text: str) -> Vectors:
-        vectors = await self._embed([self._fitting(text)], READER)
+        vectors = await self._embed([self._fitting(text)], _QUESTION)
         return np.asarray(vectors[0])
 
     async def close(self) -> None:
