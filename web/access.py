@@ -23,10 +23,13 @@ WRONG_TOKENS = parse("10/minute")
 
 
 class AdminToken:
-    """The secret that opens the admin routes and the admin tab; without a configured one, one is made and kept."""
+    """The secret that opens the admin routes and the admin tab; `open` makes and keeps one where none is set."""
 
     def __init__(self, configured: str | None, data_dir: Path) -> None:
-        self._token = configured or _kept_token(data_dir / "admin_token")
+        self._token, self._file = configured, data_dir / "admin_token"
+
+    def open(self) -> None:
+        self._token = self._token or _kept_token(self._file)
 
     def opens(self, offered: str | None) -> bool:
         """Compares in constant time; nothing is opened by an empty token."""

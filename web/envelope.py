@@ -99,12 +99,16 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        started = False
+        started = lost = False
 
         async def watched(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
+            nonlocal started, lost
+            if message["type"] == "http.response.start":
+                started, lost = True, _is_lost(scope, message["status"])
+                if lost:
+                    await not_found().response(scope["request_id"])(scope, receive, send)
+            if not lost:
+                await send(message)
 
         try:
             if scope["path"].rstrip("/") in CLOSED:
@@ -119,6 +123,11 @@ class Guard:
             if started:
                 raise
             return await internal().response(scope["request_id"])(scope, receive, send)
+
+
+def _is_lost(scope: Scope, status: int) -> bool:
+    """What the interface mounted at "/" refuses in words of its own: nobody has a route there."""
+    return status in {404, 405} and not scope.get("problem") and not scope["path"].startswith("/gradio_api/")
 
 
 # Gradio would keep whatever anybody uploads; nothing here takes a file.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
 
 from rag import errors
 from rag.events import Failed
@@ -56,11 +57,19 @@ class Problem(Exception):
             body["details"] = dict(self.details)
         return body
 
-    def response(self, request_id: str) -> JSONResponse:
+    def response(self, request_id: str) -> "ProblemResponse":
         headers = dict(self.headers)
         if self.retry_after is not None:
             headers["retry-after"] = str(whole_seconds(self.retry_after))
-        return JSONResponse(self.body(request_id), self.status, headers)
+        return ProblemResponse(self.body(request_id), self.status, headers)
+
+
+class ProblemResponse(JSONResponse):
+    """Leaves a mark in the request's scope, so that a refusal in another shape can be told from it."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["problem"] = True
+        await super().__call__(scope, receive, send)
 
 
 def whole_seconds(seconds: float) -> int:

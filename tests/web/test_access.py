@@ -9,8 +9,14 @@ from web.access import AdminToken, Limits, client_key, offered_token
 from web.problems import Problem
 
 
+def opened(configured: str | None, data_dir: Path) -> AdminToken:
+    admin = AdminToken(configured, data_dir)
+    admin.open()
+    return admin
+
+
 def test_a_configured_token_opens_and_nothing_else_does(tmp_path: Path) -> None:
-    admin = AdminToken("correct horse", tmp_path)
+    admin = opened("correct horse", tmp_path)
     assert admin.opens("correct horse")
     assert not any(admin.opens(wrong) for wrong in (None, "", "correct", "correct horse ", "ünïcode"))
     assert not (tmp_path / "admin_token").exists()
@@ -19,7 +25,7 @@ def test_a_configured_token_opens_and_nothing_else_does(tmp_path: Path) -> None:
 def test_without_a_token_one_is_made_kept_for_its_owner_only_and_never_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    admin = AdminToken(None, tmp_path / "data")
+    admin = opened(None, tmp_path / "data")
     file = tmp_path / "data" / "admin_token"
     token = file.read_text().strip()
     assert len(token) >= 32
@@ -27,13 +33,13 @@ def test_without_a_token_one_is_made_kept_for_its_owner_only_and_never_logged(
     assert str(file) in caplog.text
     assert token not in caplog.text
     assert admin.opens(token)
-    assert AdminToken(None, tmp_path / "data").opens(token), "the next start keeps it"
+    assert opened(None, tmp_path / "data").opens(token), "the next start keeps it"
 
 
 def test_where_no_token_can_be_kept_everything_stays_locked(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
-    admin = AdminToken(None, blocked)
+    admin = opened(None, blocked)
     assert not admin.opens("")
     assert not admin.opens("None")
 
@@ -84,7 +90,7 @@ async def test_a_key_lifts_the_limit_and_a_wrong_one_is_refused() -> None:
 
 
 async def test_guessing_the_admin_token_is_limited(tmp_path: Path) -> None:
-    limits, admin = Limits("10/minute", "100/minute", []), AdminToken("right", tmp_path)
+    limits, admin = Limits("10/minute", "100/minute", []), opened("right", tmp_path)
     statuses = []
     for guess in range(11):
         with pytest.raises(Problem) as refused:

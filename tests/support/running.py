@@ -1,0 +1,64 @@
+"""The real application on a real socket: uvicorn in a thread, on a loopback port of its own, ended by itself."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx
+import uvicorn
+
+from app import build, server_options
+from rag.settings import Settings
+from web.services import Services
+
+START_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Running:
+    url: str
+    services: Services
+    server: uvicorn.Server
+
+    def wait_for_index(self, seconds: float = 60) -> None:
+        """Until questions can be answered from a whole index."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            state = httpx.get(f"{self.url}/health").json()["index"]["state"]
+            if state == "ready":
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"the index is {state} after {seconds} s")
+
+
+@contextlib.contextmanager
+def running_app(settings: Settings) -> Iterator[Running]:
+    app = build(settings)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        options = server_options(settings) | {"host": "127.0.0.1", "port": listener.getsockname()[1]}
+        server = uvicorn.Server(uvicorn.Config(app, **options))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{options['port']}"
+        try:
+            _wait_until_it_answers(url, thread)
+            yield Running(url, app.state.services, server)
+        finally:
+            server.should_exit = True
+            thread.join(15)
+            assert not thread.is_alive(), "the application did not stop"
+
+
+def _wait_until_it_answers(url: str, thread: threading.Thread) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        assert thread.is_alive(), "the application ended while starting"
+        with contextlib.suppress(httpx.TransportError):
+            httpx.get(f"{url}/health", timeout=5)
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"the application did not answer within {START_SECONDS} s")

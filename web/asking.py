@@ -1,0 +1,116 @@
+"""A question from any surface: limited, answered by the one pipeline, measured. Both surfaces ask here."""
+
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Literal
+
+from rag.events import ChatEvent, Done, Failed, Notice, Retrieved
+from rag.pipeline import Pipeline
+from rag.types import Exchange, Page, Retrieval
+from web.access import Limits
+from web.metrics import Asked, Metrics
+from web.problems import Problem, problem_of
+
+Surface = Literal["api", "ui", "client", "mcp"]
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who asks: the address for the rate limit, the API key that lifts it, and where the question came in."""
+
+    host: str | None
+    api_key: str | None = None
+    surface: Surface = "api"
+
+
+class Asking:
+    """`ask` and `search` raise Problem or RagError before anything is sent; what `ask` returns must be closed.
+
+    `on_asked` is called once per question with what became of it and the question itself.
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, limits: Limits, metrics: Metrics, on_asked: Callable[[Asked, str], None]
+    ) -> None:
+        self.pipeline, self._limits, self._metrics, self._on_asked = pipeline, limits, metrics, on_asked
+
+    async def ask(
+        self,
+        client: Client,
+        question: str,
+        history: Sequence[Exchange] = (),
+        *,
+        selection: str | None = None,
+        page: Page | None = None,
+        top_k: int | None = None,
+        context_window: int | None = None,
+    ) -> AsyncGenerator[ChatEvent, None]:
+        await self._admit(client)
+        began = time.perf_counter()
+        try:
+            events = await self.pipeline.chat(
+                question, history, selection=selection, page=page, top_k=top_k, context_window=context_window
+            )
+        except Exception as error:
+            self._record(client, question, Asked(f"refused:{problem_of(error).code}", None, None, _since(began)))
+            raise
+        return self._measured(client, question, events, began)
+
+    async def search(self, client: Client, query: str, k: int) -> Retrieval:
+        await self._admit(client)
+        return await self.pipeline.search(query, k)
+
+    async def _admit(self, client: Client) -> None:
+        try:
+            await self._limits.admit(client.host, client.api_key)
+        except Problem as problem:
+            if problem.status == 429:
+                self._metrics.limited.labels(client.surface).inc()
+            raise
+
+    async def _measured(
+        self, client: Client, question: str, events: AsyncGenerator[ChatEvent, None], began: float
+    ) -> AsyncGenerator[ChatEvent, None]:
+        retrieved_ms: float | None = None
+        degraded = False
+        asked: Asked | None = None
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    match event:
+                        case Retrieved():
+                            retrieved_ms = _since(began)
+                        case Notice(code="degraded"):
+                            degraded = True
+                        case Done():
+                            asked = _asked(event, degraded)
+                        case Failed():
+                            asked = Asked("failed", retrieved_ms, None, _since(began))
+                        case _:
+                            pass
+                    yield event
+        finally:
+            self._record(client, question, asked or Asked("cancelled", retrieved_ms, None, _since(began)))
+
+    def _record(self, client: Client, question: str, asked: Asked) -> None:
+        self._metrics.asked(asked, client.surface)
+        self._on_asked(asked, question)
+
+
+def _asked(done: Done, degraded: bool) -> Asked:
+    outcome = "degraded" if degraded else "answered" if done.answered else "not_found"
+    timings, usage = done.timings, done.usage
+    return Asked(
+        outcome,
+        timings.retrieval_ms,
+        timings.first_token_ms,
+        timings.total_ms,
+        usage.prompt_tokens,
+        usage.completion_tokens,
+    )
+
+
+def _since(began: float) -> float:
+    return (time.perf_counter() - began) * 1e3

@@ -1,0 +1,90 @@
+"""What the routes and the interface share: the pipeline, the limits, the tokens, the figures."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+
+from rag.conversation import Conversations
+from rag.errors import RagError
+from rag.jobs import Job
+from rag.pipeline import Pipeline
+from rag.settings import Settings
+from web.access import AdminToken, Limits
+from web.asking import Asking
+from web.metrics import Asked, Metrics
+
+log = logging.getLogger(__name__)
+
+
+class Services:
+    """One per application. `open` and `close` bracket its life; nothing is read or written before `open`."""
+
+    def __init__(self, settings: Settings, pipeline: Pipeline, conversations: Conversations) -> None:
+        self.settings, self.pipeline, self.conversations = settings, pipeline, conversations
+        self.began = time.monotonic()
+        self.metrics = Metrics()
+        self.limits = Limits(
+            settings.rate_limit,
+            settings.rate_limit_api_key,
+            [key.get_secret_value() for key in settings.api_keys],
+            settings.redis_url.get_secret_value() if settings.redis_url else None,
+        )
+        self.admin = AdminToken(
+            settings.admin_token.get_secret_value() if settings.admin_token else None, settings.data_dir
+        )
+        self.asking = Asking(pipeline, self.limits, self.metrics, self._asked)
+        self.on_asked: list[Callable[[Asked, str], None]] = []
+        self._background: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        self.admin.open()
+        await self.pipeline.open()
+        if self.settings.ingest_on_start:
+            self._run(self._ingest_when_needed())
+
+    async def close(self) -> None:
+        for task in self._background:
+            task.cancel()
+        await self.pipeline.close()
+
+    async def start_ingest(self, *, force: bool = False, path: str | None = None) -> Job:
+        """Starts the job or joins the running one. Raises ContentError for a path outside the content root."""
+        self.pipeline.check_path(path)
+        job = await self.pipeline.jobs.start(force=force, path=path)
+        if not job.joined:
+            self._run(self._measure_ingest(job.snapshot.task_id))
+        return job
+
+    async def measured(self) -> bytes:
+        """The text of /metrics."""
+        status = await self.pipeline.status()
+        self.metrics.documents.set(status.documents)
+        self.metrics.chunks.set(status.chunks)
+        return self.metrics.text()
+
+    def _asked(self, asked: Asked, question: str) -> None:
+        if self.settings.log_questions:
+            log.info("asked: %s", question, extra={"fields": {"outcome": asked.outcome}})
+        for listener in self.on_asked:
+            listener(asked, question)
+
+    async def _ingest_when_needed(self) -> None:
+        """An empty or stale index is built while the service already answers from the old one."""
+        try:
+            if await self.pipeline.needs_ingest():
+                await self.start_ingest()
+        except RagError as error:
+            log.warning("no ingest at start: %s", error)
+
+    async def _measure_ingest(self, task_id: str) -> None:
+        async for job in self.pipeline.jobs.watch(task_id):
+            if job.terminal:
+                self.metrics.ingests.labels(job.status).inc()
+                self.metrics.ingest_seconds.observe((job.finished_at or job.started_at) - job.started_at)
+                log.info("ingest %s: %s", job.status, job.message)
+
+    def _run(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)

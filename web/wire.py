@@ -1,0 +1,257 @@
+"""The public contract: what requests may hold and what answers look like. Fields are only ever added."""
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from rag.types import Citation, Passage
+
+Question = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+
+
+class Request(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class HistoryMessage(Request):
+    role: Literal["user", "assistant"]
+    content: Annotated[str, StringConstraints(max_length=8000)]
+
+
+class PageHint(Request):
+    """Where the reader is; passages of that page get a small boost."""
+
+    url: Annotated[str, StringConstraints(max_length=2000)] | None = None
+    title: Annotated[str, StringConstraints(max_length=300)] | None = None
+
+
+class ChatRequest(Request):
+    question: Question
+    session_id: UUID | None = Field(default=None, description="Continues a conversation; a new one without it.")
+    history: list[HistoryMessage] | None = Field(
+        default=None, max_length=20, description="The caller's own memory; wins over the session's."
+    )
+    selection: Annotated[str, StringConstraints(max_length=4000)] | None = Field(
+        default=None, description="Text the reader has selected on the page."
+    )
+    page: PageHint | None = None
+    top_k: int | None = Field(default=None, ge=1, le=20, description="Passages to use.")
+    context_window: int | None = Field(default=None, ge=1000, le=8000, description="Most prompt tokens for passages.")
+    stream: bool = Field(default=True, description="False, or `Accept: application/json`: one JSON answer.")
+
+
+class IngestRequest(Request):
+    content_path: Annotated[str, StringConstraints(max_length=1000)] | None = Field(
+        default=None, description="A file or folder, relative to the content root."
+    )
+    force_reindex: bool = False
+    dry_run: bool = False
+
+
+class Source(BaseModel):
+    n: int
+    title: str
+    url: str
+    breadcrumbs: list[str]
+    path: str
+    score: float
+    snippet: str
+
+
+class PassageOut(Source):
+    text: str
+
+
+class SearchAnswer(BaseModel):
+    query: str
+    passages: list[PassageOut]
+
+
+class CitationSource(BaseModel):
+    chapter: str
+    section: str
+    heading: str
+    path: str
+
+
+class CitationOut(BaseModel):
+    n: int
+    text: str
+    source: CitationSource
+    title: str
+    url: str
+    relevance_score: float
+    chunk_id: str
+
+
+class UsageOut(BaseModel):
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class TimingsOut(BaseModel):
+    retrieval_ms: float
+    first_token_ms: float | None
+    total_ms: float
+
+
+class NoticeOut(BaseModel):
+    code: str
+    message: str
+
+
+class ChatAnswer(BaseModel):
+    """The whole answer at once, for callers who do not stream."""
+
+    message_id: str
+    session_id: str
+    request_id: str
+    answer: str
+    answered: bool
+    finish_reason: str
+    grounded: bool
+    sources: list[Source]
+    citations: list[CitationOut]
+    notices: list[NoticeOut]
+    usage: UsageOut
+    timings: TimingsOut
+
+
+class ProblemOut(BaseModel):
+    """Every refusal and every failure has this shape."""
+
+    error: str
+    code: str
+    message: str
+    retryable: bool
+    request_id: str
+    retry_after: int | None = None
+    details: dict[str, Any] | None = None
+
+
+class IngestStarted(BaseModel):
+    status: Literal["started", "in_progress"]
+    task_id: str
+    message: str
+    estimated_files: int
+
+
+class PlanProblem(BaseModel):
+    path: str
+    code: str
+    message: str
+
+
+class IngestPlan(BaseModel):
+    """What an ingest would do. `tokens` are those to embed; `cost_usd` is null when the price is not known."""
+
+    status: Literal["planned"] = "planned"
+    added: list[str]
+    changed: list[str]
+    removed: list[str]
+    unchanged: int
+    rebuild: bool
+    chunks: int
+    chunks_to_embed: int
+    tokens: int
+    cost_usd: float | None
+    errors: list[PlanProblem]
+
+
+class JobProgress(BaseModel):
+    files_processed: int
+    total_files: int
+    chunks_created: int
+    chunks_reused: int
+    chunks_deleted: int
+    chunks_total: int
+    tokens: int
+    percent: float
+    errors: list[PlanProblem]
+
+
+class JobDocuments(BaseModel):
+    added: int
+    changed: int
+    unchanged: int
+    removed: int
+    failed: int
+
+
+class JobStatusOut(BaseModel):
+    """Times are ISO 8601 in UTC."""
+
+    task_id: str
+    status: Literal["pending", "processing", "completed", "failed", "cancelled"]
+    stage: Literal["scanning", "embedding", "storing", "finishing"]
+    progress: JobProgress
+    documents: JobDocuments
+    started_at: str | None
+    finished_at: str | None
+    estimated_completion: str | None
+    message: str
+
+
+class DocumentOut(BaseModel):
+    path: str
+    title: str
+    url: str
+    chunks: int
+    tokens: int
+    status: Literal["indexed", "changed", "new", "removed", "failed"]
+    ingested_at: str | None
+    error: str | None = None
+
+
+class DocumentList(BaseModel):
+    documents: list[DocumentOut]
+
+
+class IndexState(BaseModel):
+    state: Literal["ready", "building", "stale", "empty"]
+    fingerprint: str
+
+
+class Health(BaseModel):
+    status: Literal["healthy", "degraded", "unhealthy"]
+    version: str
+    uptime: float
+    qdrant_connected: bool
+    openai_connected: bool
+    mode: Literal["openai", "offline"]
+    index: IndexState
+    documents_count: int
+    chunks_count: int
+
+
+def source_of(passage: Passage) -> Source:
+    chunk = passage.chunk
+    return Source(
+        n=passage.number,
+        title=chunk.title,
+        url=chunk.link,
+        breadcrumbs=[*chunk.trail, *chunk.heading_path],
+        path=chunk.path,
+        score=round(passage.score, 4),
+        snippet=passage.snippet,
+    )
+
+
+def passage_of(passage: Passage) -> PassageOut:
+    return PassageOut(**source_of(passage).model_dump(), text=passage.text)
+
+
+def citation_of(citation: Citation) -> CitationOut:
+    chunk, headings = citation.passage.chunk, citation.heading_path or (citation.title,)
+    return CitationOut(
+        n=citation.number,
+        text=citation.quote,
+        source=CitationSource(
+            chapter=headings[0], section=headings[min(1, len(headings) - 1)], heading=headings[-1], path=chunk.path
+        ),
+        title=citation.title,
+        url=citation.url,
+        relevance_score=round(citation.passage.score, 4),
+        chunk_id=chunk.id,
+    )
