@@ -46,6 +46,26 @@ def chunks(options: argparse.Namespace) -> int:
     )
 
 
+def ingest(options: argparse.Namespace) -> int:
+    from rag import ingest_command
+    from rag.build import build_ingestion
+    from rag.settings import Settings
+
+    return ingest_command.run(build_ingestion(Settings.load()), options)
+
+
+def ask(options: argparse.Namespace) -> int:
+    from rag import ask_command
+
+    return ask_command.run_ask(options.question, as_json=options.json)
+
+
+def search(options: argparse.Namespace) -> int:
+    from rag import ask_command
+
+    return ask_command.run_search(options.query, options.k, as_json=options.json)
+
+
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Only the chosen command's own arguments are built, because building them may load what it needs."""
     parser = argparse.ArgumentParser(prog="python -m rag", description="Chat with a book written in Markdown.")
@@ -57,6 +77,24 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         from rag import chunks_command
 
         chunks_command.add_arguments(command)
+    command = commands.add_parser("ingest", help="bring the index to the state of the book")
+    command.set_defaults(run=ingest)
+    if chosen == "ingest":
+        from rag import ingest_command
+
+        ingest_command.add_arguments(command)
+    command = commands.add_parser("ask", help="ask the book a question")
+    command.set_defaults(run=ask)
+    if chosen == "ask":
+        from rag import ask_command
+
+        ask_command.add_ask_arguments(command)
+    command = commands.add_parser("search", help="show the passages a question would be answered from")
+    command.set_defaults(run=search)
+    if chosen == "search":
+        from rag import ask_command
+
+        ask_command.add_search_arguments(command)
     return parser.parse_args(arguments)
 
 

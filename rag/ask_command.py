@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import logging
 import re
 import sys
 from collections.abc import AsyncGenerator
@@ -27,7 +28,7 @@ def add_ask_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_search_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("query", nargs="?", help="what to look for")
+    parser.add_argument("query", help="what to look for")
     parser.add_argument("-k", type=_count, default=10, help="how many passages (default 10)")
     parser.add_argument("--json", action="store_true", help="print the passages as one JSON object")
 
@@ -188,6 +189,7 @@ def run_search(query: str, k: int, *, as_json: bool) -> int:
 
 
 def _pipeline() -> "Pipeline":
+    logging.getLogger("rag").addHandler(logging.NullHandler())  # what matters to the reader is said on its own
     from rag.build import build_pipeline
     from rag.settings import Settings
 

@@ -28,8 +28,10 @@ _ABOUT = {
 _QUESTION_MARKS = ("?", "？", "؟")
 
 
-def example_questions(documents: Iterable[DocumentRecord], language: str, limit: int = 4) -> list[str]:
-    """At most `limit`, from pages all over the book; `language` is an ISO 639-1 code.
+def example_questions(
+    documents: Iterable[DocumentRecord], language: str, limit: int = 4, pages_read: int = 4
+) -> list[str]:
+    """At most `limit`, from `pages_read` pages all over the book, each page's best first; `language` is ISO 639-1.
 
     Headings that are questions come first, then those of several words. One that many pages have ("Summary") says
     nothing about the book and is left out.
@@ -39,7 +41,7 @@ def example_questions(documents: Iterable[DocumentRecord], language: str, limit:
     pages = [sorted(_headings(document, shared), key=_attraction, reverse=True) for document in book]
     if not pages:
         return []
-    ranked = [text for row in zip_longest(*_spread(pages, limit)) for text in row if text is not None]
+    ranked = [text for row in zip_longest(*_spread(pages, pages_read)) for text in row if text is not None]
     return list(dict.fromkeys(_question(text, language) for text in ranked))[:limit]
 
 

@@ -14,7 +14,7 @@ import tempfile
 import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -48,6 +48,8 @@ class Job:
 class IngestJobs:
     """Starts `command` (plus `--force`, `--path`) at most once at a time; `grace` is in seconds.
 
+    `environment` is the worker's; None: the application's own.
+
     `on_published` is awaited after a worker published a new index and before its job is shown as completed.
     """
 
@@ -56,10 +58,12 @@ class IngestJobs:
         command: Sequence[str],
         data_dir: Path,
         *,
+        environment: Mapping[str, str] | None = None,
         on_published: Callable[[], Awaitable[object]] | None = None,
         grace: float = 0.6,
     ) -> None:
         self._command = tuple(command)
+        self._environment = environment
         self._file = data_dir / "jobs.json"
         self._on_published = on_published
         self._grace = grace
@@ -152,6 +156,7 @@ class IngestJobs:
             stdin=DEVNULL,
             stdout=PIPE,
             stderr=PIPE,
+            env=self._environment,
             limit=MAX_LINE,
             start_new_session=True,  # Ctrl-C is for the application, which ends its worker itself
         )

@@ -1,0 +1,186 @@
+"""Settings -> the parts, put together. The only file that knows which parts there are; nothing is opened here.
+
+What only some settings need is imported where it is needed: the SDKs take longer to load than a question to answer.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+
+from rag.answer_cache import MemoryAnswers, SharedAnswers
+from rag.budget import DailyBudget, TokenBudget, Unlimited
+from rag.chat import Chat, Waits
+from rag.chunking import CHUNKER_VERSION
+from rag.conversation import Conversations, MemoryConversations
+from rag.embedding.base import Embedder
+from rag.embedding.cache import CachedEmbedder
+from rag.embedding.local import LocalEmbedder, NoEmbedder
+from rag.generation.base import Generator
+from rag.generation.extractive import ExtractiveGenerator
+from rag.ingestion import Ingestion
+from rag.lexical import LEXICON_VERSION
+from rag.pipeline import Book, Pipeline, Worker
+from rag.prices import EMBEDDING_PRICES
+from rag.recipe import Recipe
+from rag.retrieval import Retriever
+from rag.routes import Site
+from rag.settings import Settings
+from rag.store.base import IndexConfig, VectorStore, WriterFactory
+from rag.store.edge import EdgeStore, edge_writer_for
+from rag.windows import WINDOWS_VERSION
+
+if TYPE_CHECKING:
+    from rag.provider import Provider
+
+INGEST_COMMAND = (sys.executable, "-m", "rag", "ingest", "--events")
+
+
+def build_pipeline(settings: Settings, *, waits: Waits | None = None) -> Pipeline:
+    """The engine that answers; `waits` bounds what a reader waits for."""
+    store, _ = _store(settings)
+    provider = _provider(settings)
+    embedder = CachedEmbedder(_embedder(settings, provider))
+    extractive = ExtractiveGenerator(embedder)
+    chat = Chat(
+        retriever=Retriever(store, embedder),
+        lexical=Retriever(store, NoEmbedder()),
+        generator=_generator(settings, provider) or extractive,
+        extractive=extractive,
+        budget=_budget(settings),
+        answers=SharedAnswers(MemoryAnswers()),
+        waits=waits or Waits(),
+    )
+    return Pipeline(
+        book=Book(settings.content_dir, _site(settings), settings.book_title),
+        store=store,
+        embedder=embedder,
+        chat=chat,
+        worker=Worker(INGEST_COMMAND, worker_environment(settings)),
+        data_dir=settings.data_dir,
+        check_model=provider.check if provider else None,
+        made_now=_made_now(settings, embedder),
+        top_k=settings.top_k,
+    )
+
+
+def build_retriever(settings: Settings) -> tuple[VectorStore, Embedder, Retriever]:
+    """The retrieval alone, for the command line: open and close the first two."""
+    store, _ = _store(settings)
+    embedder = CachedEmbedder(_embedder(settings, _provider(settings)))
+    return store, embedder, Retriever(store, embedder)
+
+
+def build_ingestion(settings: Settings) -> Ingestion:
+    """The parts of an ingest: for the worker and the command line."""
+    store, writer_for = _store(settings)
+    paid = settings.uses_openai_embeddings and settings.openai_base_url is None
+    return Ingestion(
+        content_dir=settings.content_dir,
+        data_dir=settings.data_dir,
+        site=_site(settings),
+        store=store,
+        writer_for=writer_for,
+        embedder=CachedEmbedder(_embedder(settings, _provider(settings)), settings.data_dir / "vectors.sqlite"),
+        fallback=None if settings.uses_openai_embeddings else NoEmbedder(),
+        price=EMBEDDING_PRICES.get(settings.openai_embedding_model) if paid else _free(settings),
+        chunk_tokens=settings.chunk_tokens,
+        overlap_tokens=settings.chunk_overlap_tokens,
+        windows=settings.embed_windows,
+        language=settings.book_language,
+    )
+
+
+def worker_environment(settings: Settings) -> dict[str, str]:
+    """The application's own environment, with its settings as they are and its code where it is."""
+    changed = {name.upper(): _as_variable(getattr(settings, name)) for name in settings.model_fields_set}
+    paths = [str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, **changed, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
+def _as_variable(value: object) -> str:
+    if isinstance(value, list):
+        return ",".join(map(_as_variable, value))
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return "" if value is None else str(value)
+
+
+def build_conversations(settings: Settings) -> Conversations:
+    """Where the sessions of readers are kept."""
+    return MemoryConversations(exchanges=settings.max_context_messages, ttl=settings.session_ttl_minutes * 60.0)
+
+
+def _store(settings: Settings) -> tuple[VectorStore, WriterFactory]:
+    return EdgeStore(settings.data_dir), edge_writer_for(settings.data_dir)
+
+
+def _provider(settings: Settings) -> "Provider | None":
+    """One client for everything that asks the model server; whoever closes it first closes it for all."""
+    if not (settings.uses_openai_chat or settings.uses_openai_embeddings):
+        return None
+    from rag.provider import Provider
+
+    key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
+    return Provider(api_key=key, base_url=settings.openai_base_url)
+
+
+def _embedder(settings: Settings, provider: "Provider | None") -> Embedder:
+    if provider is None or not settings.uses_openai_embeddings:
+        return LocalEmbedder()
+    from rag.embedding.openai import OpenAIEmbedder
+
+    return OpenAIEmbedder(
+        provider, model=settings.openai_embedding_model, dimensions=settings.openai_embedding_dimensions
+    )
+
+
+def _generator(settings: Settings, provider: "Provider | None") -> Generator | None:
+    if provider is None or not settings.uses_openai_chat:
+        return None
+    from rag.generation.openai import OpenAIGenerator
+
+    return OpenAIGenerator(provider, model=settings.openai_chat_model)
+
+
+def _budget(settings: Settings) -> TokenBudget:
+    return Unlimited() if settings.daily_token_budget is None else DailyBudget(settings.daily_token_budget)
+
+
+def _site(settings: Settings) -> Site:
+    return Site(
+        url=settings.book_url,
+        route_base=settings.book_route_base,
+        trailing_slash=settings.book_trailing_slash,
+        flavor=settings.book_flavor,
+    )
+
+
+def _free(settings: Settings) -> float | None:
+    """The local model costs nothing; what somebody's own server costs, nobody here knows."""
+    return None if settings.uses_openai_embeddings else 0.0
+
+
+def _made_now(settings: Settings, embedder: Embedder) -> Callable[[IndexConfig], bool]:
+    """Whether an index was made with today's settings, as far as they can tell without reading the book."""
+
+    def made_now(config: IndexConfig) -> bool:
+        names = [embedder.fingerprint, *([] if settings.uses_openai_embeddings else [NoEmbedder().fingerprint])]
+        return any(_recipe(settings, name, config).made(config) for name in names)
+
+    return made_now
+
+
+def _recipe(settings: Settings, embedder: str, config: IndexConfig) -> Recipe:
+    return Recipe(
+        embedder=embedder,
+        dimensions=config.dimensions,
+        chunker=f"{CHUNKER_VERSION}:{settings.chunk_tokens}:{settings.chunk_overlap_tokens}",
+        windows=WINDOWS_VERSION if settings.embed_windows else "off",
+        lexicon=LEXICON_VERSION,
+        language=settings.book_language or config.language,
+        detected=settings.book_language is None,
+    )

@@ -1,0 +1,363 @@
+"""The whole engine behind one object: it is opened, asked, watched and closed. It knows protocols only."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rag import chat as chatting
+from rag import planning
+from rag.answer_cache import answer_key
+from rag.chat import Asked, Chat, valid_question
+from rag.corpus import Scan, scan
+from rag.embedding.base import Embedder
+from rag.errors import ContentError, IndexEmpty, ModelError, RagError, StoreUnavailable
+from rag.events import ChatEvent, Planned
+from rag.examples import example_questions
+from rag.jobs import IngestJobs
+from rag.outline import in_book_order
+from rag.prompt import CONTEXT_WINDOW
+from rag.routes import Site
+from rag.status import DocumentStatus, IndexState, Mode, Status, document_states
+from rag.store.base import IndexConfig, VectorStore
+from rag.types import DocumentRecord, Exchange, IndexInfo, Page, Retrieval
+
+_log = logging.getLogger(__name__)
+
+CHECK_SECONDS = 2.0
+CHECK_KEPT = 5.0
+REFRESH_EVERY = 5.0
+OPEN_SECONDS = 6.0
+RETRY_SECONDS = 15.0
+EXAMPLES = 4
+TITLE = "Ask the Book"
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """The content folder and how it is published; `title` None takes the first page's."""
+
+    content_dir: Path
+    site: Site
+    title: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """How the ingest's process is started."""
+
+    command: Sequence[str]
+    environment: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What is worth remembering of one published index."""
+
+    info: IndexInfo
+    config: IndexConfig
+    records: list[DocumentRecord]
+    chapters: list[str] = field(default_factory=list)
+    examples: list[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    at: float
+    store: bool
+    model: bool
+    info: IndexInfo
+    config: IndexConfig | None
+
+
+class Pipeline:
+    """`check_model` asks whether the model server answers, None in offline mode. `made_now` says whether an index
+    was made with today's settings. `worker` starts an ingest that tells its events.
+    """
+
+    def __init__(
+        self,
+        *,
+        book: Book,
+        store: VectorStore,
+        embedder: Embedder,
+        chat: Chat,
+        worker: Worker,
+        data_dir: Path,
+        check_model: Callable[[], Awaitable[None]] | None,
+        made_now: Callable[[IndexConfig], bool],
+        top_k: int = 5,
+    ) -> None:
+        self._book, self._store, self._embedder, self._chat = book, store, embedder, chat
+        self._worker = worker
+        self._check_model, self._made_now, self._top_k = check_model, made_now, top_k
+        self.jobs = IngestJobs(worker.command, data_dir, environment=worker.environment, on_published=self.refresh)
+        self.mode: Mode = "offline" if chat.generator is chat.extractive else "openai"
+        self._reading: _Reading | None = None
+        self._refreshed = 0.0
+        self._checked: _Checked | None = None
+        self._checking = asyncio.Lock()
+        self._opening = asyncio.Lock()
+        self._vectors: bool | None = None
+        self._tried = 0.0
+
+    @property
+    def title(self) -> str:
+        if self._book.title:
+            return self._book.title
+        first = in_book_order(self._reading.records)[:1] if self._reading else []
+        return first[0].title if first else TITLE
+
+    async def open(self) -> None:
+        """Opens what is there. A store or a model that is down is found again when it is back."""
+        try:
+            await self._store.open()
+        except RagError as error:
+            _log.warning("%s", error.message)
+
+    async def close(self) -> None:
+        """Ends every answer and the ingest under way. Closing twice does no harm."""
+        await self._chat.answers.close()
+        await self.jobs.close()
+        await self._chat.generator.close()
+        await self._chat.extractive.close()
+        await self._embedder.close()
+        await self._store.close()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # Asking
+
+    async def chat(
+        self,
+        question: str,
+        history: Sequence[Exchange] = (),
+        *,
+        selection: str | None = None,
+        page: Page | None = None,
+        top_k: int | None = None,
+        context_window: int | None = None,
+    ) -> AsyncGenerator[ChatEvent, None]:
+        """Awaiting refuses what can be refused (InvalidQuestion, IndexEmpty, IndexMismatch, StoreUnavailable); what it
+        returns tells the answer, never raises those, and must be closed.
+        """
+        asked_for = valid_question(question)
+        reading = await self._read()
+        k, window = top_k or self._top_k, context_window or CONTEXT_WINDOW
+        own = bool(history or selection or page)
+        state = (reading.info.fingerprint, reading.info.built_at, self._chat.generator.name, self.title, k, window)
+        asked = Asked(
+            question=asked_for,
+            title=self.title,
+            history=tuple(history),
+            selection=selection,
+            page=page,
+            k=k,
+            context_window=window,
+            outline=reading.chapters,
+            vectors=await self._has_vectors(reading.config),
+            key=None if own or self.mode == "offline" else answer_key(asked_for, *state),
+        )
+        return chatting.answer(self._chat, asked)
+
+    async def search(self, query: str, k: int) -> Retrieval:
+        """The retrieval alone. Raises as `chat` does."""
+        reading = await self._read()
+        asked = Asked(valid_question(query), self.title, k=k, vectors=await self._has_vectors(reading.config))
+        return await chatting.search(self._chat, asked)
+
+    async def examples(self) -> list[str]:
+        """Questions to begin with, from the book's own headings, that find something; none without an index."""
+        try:
+            reading = await self._read()
+        except RagError:
+            return []
+        if reading.examples is None:
+            likely = example_questions(reading.records, reading.config.language or "en", EXAMPLES * 3, EXAMPLES)
+            reading.examples = [question for question in likely if await self._finds(question)][:EXAMPLES]
+        return reading.examples
+
+    async def _finds(self, question: str) -> bool:
+        try:
+            return (await self.search(question, 1)).grounded
+        except RagError:
+            return False
+
+    async def _read(self) -> _Reading:
+        """The published index; a newer one is taken up. Raises IndexEmpty, IndexMismatch, StoreUnavailable."""
+        now = time.monotonic()
+        if self._reading is None or now - self._refreshed >= REFRESH_EVERY:
+            changed = await self._store.refresh()
+            self._refreshed = now
+            if changed or self._reading is None or self._stale_reading(await self._store.info()):
+                self._reading = await self._load()
+        if self._reading is None:
+            raise IndexEmpty(self._why_empty())
+        return self._reading
+
+    def _stale_reading(self, info: IndexInfo) -> bool:
+        """On a server the index changes without being replaced."""
+        return self._reading is None or self._reading.info != info
+
+    async def _load(self) -> _Reading | None:
+        config = await self._store.config()
+        if config is None:
+            return None
+        info, records = await self._store.info(), await self._store.documents()
+        chapters = [record.title for record in in_book_order(records)]
+        return _Reading(info, config, records, chapters) if info.chunks else None
+
+    def _why_empty(self) -> str:
+        running, latest = self.jobs.running(), self.jobs.latest()
+        if running is not None:
+            return (
+                f"The book is being read for the first time ({running.progress.percent:.0f} %); ask again in a moment."
+            )
+        if latest is not None and latest.status == "failed":
+            return f"The book has not been ingested yet, and the last try failed: {latest.message}"
+        return "The book has not been ingested yet. Start an ingest first."
+
+    async def _has_vectors(self, config: IndexConfig) -> bool:
+        """True when the index can be searched by meaning, or has nothing for that; a model that is down is tried again
+        after a while.
+        """
+        if not config.dimensions:
+            return True
+        if f"embedder={self._embedder.fingerprint} " not in f"{config.fingerprint} ":
+            return False
+        async with self._opening:
+            if not self._vectors and (self._vectors is None or time.monotonic() - self._tried >= RETRY_SECONDS):
+                self._vectors = await self._open_embedder()
+                self._tried = time.monotonic()
+        return bool(self._vectors)
+
+    async def _open_embedder(self) -> bool:
+        try:
+            async with asyncio.timeout(OPEN_SECONDS):
+                await self._embedder.open()
+        except (ModelError, TimeoutError) as error:
+            _log.warning("no search by meaning for now: %s", error)
+            return False
+        return True
+
+    # Ingesting
+
+    async def refresh(self) -> None:
+        """Takes up a newly published index at once."""
+        await self._store.refresh()
+        self._reading = self._checked = None
+
+    async def plan(self, *, force: bool = False, path: str | None = None) -> Planned:
+        """What an ingest would do and cost. Raises ContentError, StoreUnavailable."""
+        self.check_path(path)
+        with suppress(RagError):
+            await self._store.refresh()
+        await self._store.info()
+        return await planning.plan(self._worker.command, self._worker.environment, force=force, path=path)
+
+    def check_path(self, path: str | None) -> None:
+        """Raises ContentError for a path that leaves the content folder."""
+        if path is None:
+            return
+        root = self._book.content_dir.resolve()
+        inside = "\0" not in path and not Path(path).is_absolute() and (root / path).resolve().is_relative_to(root)
+        if not inside:
+            raise ContentError("The path must be a file or folder below the content folder.")
+
+    async def needs_ingest(self) -> bool:
+        """True when the index is empty, was made with other settings, or does not hold what is in the folder."""
+        if self.jobs.running() is not None:
+            return False
+        try:
+            reading = await self._read()
+        except StoreUnavailable:
+            raise
+        except RagError:
+            return True
+        changed = [item for item in await self.documents() if item.status in ("new", "changed", "removed")]
+        return bool(changed) or not self._made_now(reading.config)
+
+    async def documents(self) -> list[DocumentStatus]:
+        """Every document that is in the index or in the folder. Raises StoreUnavailable, ContentError."""
+        found = await self._scan()
+        await self._store.refresh()
+        records = await self._store.documents() if await self._store.config() else []
+        latest = self.jobs.latest()
+        problems = {problem.path: problem for problem in latest.progress.errors} if latest else {}
+        problems |= {problem.path: problem for problem in found.problems}
+        return document_states(records, found.sources, problems)
+
+    async def count_files(self) -> int:
+        """The Markdown files in the content folder; 0 without one."""
+        try:
+            return len((await self._scan()).sources)
+        except ContentError:
+            return 0
+
+    async def _scan(self) -> Scan:
+        return await asyncio.to_thread(scan, self._book.content_dir, self._book.site)
+
+    # Watching
+
+    async def status(self) -> Status:
+        """Really checked, within two seconds; what was found is kept for five."""
+        async with self._checking:
+            if self._checked is None or time.monotonic() - self._checked.at >= CHECK_KEPT:
+                self._checked = await self._check()
+            checked = self._checked
+        return Status(
+            store_connected=checked.store,
+            model_connected=checked.model,
+            mode=self.mode,
+            index_state=self._index_state(checked.config),
+            fingerprint=checked.info.fingerprint,
+            documents=checked.info.documents,
+            chunks=checked.info.chunks,
+        )
+
+    def _index_state(self, config: IndexConfig | None) -> IndexState:
+        if self.jobs.running() is not None:
+            return "building"
+        if config is None:
+            return "empty"
+        return "ready" if self._made_now(config) else "stale"
+
+    async def _check(self) -> _Checked:
+        (store, info, config), model = await asyncio.gather(self._look_at_store(), self._look_at_model())
+        return _Checked(time.monotonic(), store, model, info, config)
+
+    async def _look_at_store(self) -> tuple[bool, IndexInfo, IndexConfig | None]:
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
+                await self._store.refresh()
+                info = await self._store.info()
+                return True, info, await self._store.config() if info.chunks else None
+        except StoreUnavailable as error:
+            _log.warning("%s", error.message)
+        except TimeoutError:
+            _log.warning("the store did not answer within %g s", CHECK_SECONDS)
+        except RagError:  # it is there, and holds an index that cannot be used
+            return True, IndexInfo(), None
+        return False, IndexInfo(), None
+
+    async def _look_at_model(self) -> bool:
+        if self._check_model is None:
+            return False
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
+                await self._check_model()
+        except (ModelError, TimeoutError):
+            return False
+        return True
