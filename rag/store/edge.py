@@ -1,114 +1,25 @@
 """The embedded engine: EdgeStore reads the published generation, EdgeWriter makes the next one.
 
-The engine holds the interpreter lock in every call, so calling it from a thread would free nothing: its calls stand
-inline. It raises bare Exception for everything, which is why exactly its calls are wrapped.
+Both only arrange shards: what the engine is asked and how stands in `search` and `shard`.
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from time import time
-from typing import Any, cast
-from uuid import UUID
 
-import qdrant_edge as qe
-
-from rag.embedding.base import Vectors
 from rag.errors import IndexEmpty, IndexMismatch, StoreUnavailable
 from rag.store import search as searching
 from rag.store.base import IndexConfig, IndexedChunk, StoreQuery, WriterFactory
 from rag.store.generations import About, Generations, Lease
-from rag.store.points import (
-    BM25,
-    DENSE,
-    INDEXED_FIELDS,
-    WINDOW_BM25,
-    StoredPoint,
-    chunk_of,
-    chunk_points,
-    document_point,
-    record_of,
-)
+from rag.store.points import chunk_of, chunk_points, document_point, record_of
 from rag.store.search import Ask, Found
-from rag.types import Chunk, DocumentRecord, Hit, IndexInfo, SparseVector
+from rag.store.shard import Shard
+from rag.types import Chunk, DocumentRecord, Hit, IndexInfo
 
 ENGINE = f"qdrant-edge {version('qdrant-edge-py')}"
-_BATCH = 256  # points in one call to the engine
-_PAGE = 1000  # points read at once
-
-
-@contextmanager
-def _engine_call(where: Path) -> Iterator[None]:
-    """Around one call of the engine, which raises bare Exception for everything."""
-    try:
-        yield
-    except (MemoryError, KeyboardInterrupt):
-        raise
-    except Exception as error:
-        raise StoreUnavailable(
-            f"The index in {where} does not answer; ingest again with --force to rebuild it."
-        ) from error
-
-
-class _Shard:
-    """One open shard and its answers to Ask. `where` is named in errors."""
-
-    def __init__(self, shard: qe.EdgeShard, where: Path) -> None:
-        self._shard = shard
-        self._where = where
-
-    @classmethod
-    def load(cls, path: Path, where: Path) -> "_Shard":
-        with _engine_call(where):
-            return cls(qe.EdgeShard.load(str(path)), where)
-
-    @classmethod
-    def create(cls, path: Path, where: Path, dimensions: int) -> "_Shard":
-        with _engine_call(where):
-            made = cls(qe.EdgeShard.create(str(path), _shard_config(dimensions)), where)
-        for name in INDEXED_FIELDS:
-            schema = qe.KeywordIndexParams(memory=qe.Memory.Cold, enable_hnsw=False)
-            made.update(qe.UpdateOperation.create_field_index(name, schema))
-        return made
-
-    def update(self, operation: qe.UpdateOperation) -> None:
-        with _engine_call(self._where):
-            self._shard.update(operation)
-
-    def ask(self, batch: Sequence[Ask]) -> list[list[Found]]:
-        request = qe.QueryBatchRequest([_request(ask) for ask in batch])
-        with _engine_call(self._where):
-            answers = self._shard.query_batch(request)
-        return [[_found(point) for point in points] for points in answers]
-
-    def scroll(self, condition: qe.Filter, *, payload: bool) -> Iterator[list[qe.Record]]:
-        """Every point under the condition, page by page."""
-        offset: Any = None
-        while True:
-            request = qe.ScrollRequest(offset=offset, limit=_PAGE, filter=condition, with_payload=payload)
-            with _engine_call(self._where):
-                records, offset = self._shard.scroll(request)
-            yield records
-            if offset is None:
-                return
-
-    def count(self, condition: qe.Filter) -> int:
-        with _engine_call(self._where):
-            return self._shard.count(qe.CountRequest(filter=condition, exact=True))
-
-    def finish(self) -> None:
-        """Makes the shard compact, quick to load and durable, and closes it."""
-        with _engine_call(self._where):
-            self._shard.flush()
-            self._shard.optimize()
-            self._shard.flush()
-        self.close()
-
-    def close(self) -> None:
-        with _engine_call(self._where):
-            self._shard.close()
 
 
 @dataclass
@@ -116,7 +27,7 @@ class _Reader:
     """A published generation, open. It is closed when it has been replaced and nobody uses it."""
 
     lease: Lease
-    shard: _Shard
+    shard: Shard
     users: int = 0
     retired: bool = False
     records: list[DocumentRecord] | None = None
@@ -167,7 +78,7 @@ class EdgeStore:
 
     def _opened(self, lease: Lease) -> _Reader:
         try:
-            return _Reader(lease, _Shard.load(lease.shard, self._generations.root))
+            return _Reader(lease, Shard.load(lease.shard, self._generations.root))
         except BaseException:
             lease.release()
             raise
@@ -200,7 +111,7 @@ class EdgeStore:
         async with self._using() as reader:
             if reader is None or not reader.lease.about.info.chunks:
                 raise IndexEmpty("The book has not been ingested yet.")
-            return await searching.search(reader, query, limit, keep)
+            return await searching.search(reader, reader.lease.about.config, query, limit, keep)
 
     async def idf(self, indices: Sequence[int]) -> list[float]:
         async with self._using() as reader:
@@ -216,8 +127,8 @@ class EdgeStore:
         async with self._using() as reader:
             if reader is None:
                 return []
-            pages = reader.shard.scroll(_where(kind="chunk", path=path), payload=True)
-            found = [chunk_of(str(record.id), record.payload or {}) for page in pages for record in page]
+            pages = reader.shard.scroll(kind="chunk", path=path, payload=True)
+            found = [chunk_of(*record) for page in pages for record in page]
             return sorted(found, key=lambda chunk: chunk.ordinal)
 
     async def documents(self) -> list[DocumentRecord]:
@@ -237,7 +148,7 @@ class EdgeWriter:
         self._config = config
         self._base = base
         self._path: Path | None = None
-        self._open: _Shard | None = None
+        self._open: Shard | None = None
         self._records = _base_records(base, generations.root) if base is not None else {}
 
     @property
@@ -253,17 +164,16 @@ class EdgeWriter:
         new = {indexed.chunk.id for indexed in chunks}
         stale = self._chunk_ids(record.path) - new
         if record.path in self._records:
-            self._delete(shard, record.path)
-        points = [point for indexed in chunks for point in chunk_points(indexed)]
-        for batch in _batches([*points, document_point(record)]):
-            shard.update(qe.UpdateOperation.upsert_points([_point(point) for point in batch]))
+            shard.delete(record.path)
+        shard.upsert([point for indexed in chunks for point in chunk_points(indexed)])
+        shard.upsert([document_point(record)])
         self._records[record.path] = record
         return len(stale)
 
     async def remove(self, path: str) -> int:
         gone = self._chunk_ids(path)
         if path in self._records:
-            self._delete(self._shard(), path)
+            self._shard().delete(path)
             del self._records[path]
         return len(gone)
 
@@ -274,13 +184,13 @@ class EdgeWriter:
         info = IndexInfo(
             fingerprint=self._config.fingerprint,
             documents=len(self._records),
-            chunks=shard.count(_where(kind="chunk")),
-            windows=shard.count(_where(kind="window")),
+            chunks=shard.count(kind="chunk"),
+            windows=shard.count(kind="window"),
             tokens=sum(record.tokens for record in self._records.values()),
             built_at=time(),
         )
         self._open = None
-        shard.finish()
+        shard.finish(self._config.dimensions)
         assert self._path is not None
         self._generations.publish(self._path, About(self._config, info, ENGINE))
         self._path = None
@@ -295,25 +205,22 @@ class EdgeWriter:
         if self._path is not None:
             self._generations.discard(self._path)
 
-    def _shard(self) -> _Shard:
+    def _shard(self) -> Shard:
         """The generation being written, begun by the first change."""
         if self._open is None:
             root = self._generations.root
             self._path = self._generations.begin(self._base)
             if self._base is not None:
-                self._open = _Shard.load(self._path / "shard", root)
+                self._open = Shard.load(self._path / "shard", root)
             else:
-                self._open = _Shard.create(self._path / "shard", root, self._config.dimensions)
+                self._open = Shard.create(self._path / "shard", root, self._config.dimensions)
         return self._open
 
     def _chunk_ids(self, path: str) -> set[str]:
         if path not in self._records:
             return set()
-        pages = self._shard().scroll(_where(kind="chunk", path=path), payload=False)
-        return {str(record.id) for page in pages for record in page}
-
-    def _delete(self, shard: _Shard, path: str) -> None:
-        shard.update(qe.UpdateOperation.delete_points_by_filter(_where(path=path)))
+        pages = self._shard().scroll(kind="chunk", path=path, payload=False)
+        return {chunk_id for page in pages for chunk_id, _ in page}
 
 
 def edge_writer_for(data_dir: Path) -> WriterFactory:
@@ -352,66 +259,14 @@ def _usable(generations: Generations, config: IndexConfig) -> Lease | None:
 
 
 def _base_records(base: Lease, where: Path) -> dict[str, DocumentRecord]:
-    shard = _Shard.load(base.shard, where)
+    shard = Shard.load(base.shard, where)
     try:
         return {record.path: record for record in _records(shard)}
     finally:
         shard.close()
 
 
-def _records(shard: _Shard) -> list[DocumentRecord]:
-    pages = shard.scroll(_where(kind="document"), payload=True)
-    records = [record_of(record.payload or {}) for page in pages for record in page]
+def _records(shard: Shard) -> list[DocumentRecord]:
+    pages = shard.scroll(kind="document", payload=True)
+    records = [record_of(payload) for page in pages for _, payload in page]
     return sorted(records, key=lambda record: record.path)
-
-
-def _shard_config(dimensions: int) -> qe.EdgeConfig:
-    sparse = qe.EdgeSparseVectorParams(modifier=qe.Modifier.Idf, memory=qe.Memory.Cold)
-    dense = qe.EdgeVectorParams(dimensions, qe.Distance.Cosine, memory=qe.Memory.Cold)
-    return qe.EdgeConfig(
-        vectors={DENSE: dense} if dimensions else None,
-        sparse_vectors={BM25: sparse, WINDOW_BM25: sparse},
-        hnsw_config=qe.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000),
-        optimizers=qe.EdgeOptimizersConfig(indexing_threshold=1000),
-        payload_memory=qe.Memory.Cold,
-        id_tracker_memory=qe.Memory.Cold,
-        wal_enabled=False,
-    )
-
-
-def _where(**fields: str) -> qe.Filter:
-    return qe.Filter(must=[qe.FieldCondition(key=key, match=qe.MatchValue(value)) for key, value in fields.items()])
-
-
-def _request(ask: Ask) -> qe.QueryRequest:
-    ids = None if ask.ids is None else cast(set[int | UUID | str], set(ask.ids))
-    return qe.QueryRequest(
-        limit=ask.limit,
-        query=None if ask.vector is None else qe.Query.Nearest(_vector(ask.vector), using=ask.using),
-        filter=None if ids is None else qe.Filter(must=[qe.HasIdCondition(ids)]),
-        with_payload=list(ask.payload) if isinstance(ask.payload, tuple) else ask.payload,
-        with_vector=[ask.using] if ask.weights else False,
-    )
-
-
-def _found(point: qe.ScoredPoint) -> Found:
-    weights: dict[int, float] = {}
-    if isinstance(point.vector, dict):
-        sparse = cast(qe.SparseVector, point.vector[BM25])
-        weights = dict(zip(sparse.indices, sparse.values, strict=True))
-    return Found(str(point.id), point.score, point.payload or {}, weights)
-
-
-def _vector(vector: SparseVector | Vectors) -> Any:  # noqa: ANN401
-    """The engine takes arrays as they are, whatever its stub says."""
-    if isinstance(vector, SparseVector):
-        return qe.SparseVector(list(vector.indices), list(vector.values))
-    return vector
-
-
-def _point(point: StoredPoint) -> qe.Point:
-    return qe.Point(point.id, {name: _vector(vector) for name, vector in point.vectors.items()}, point.payload)
-
-
-def _batches(points: Sequence[StoredPoint]) -> Iterable[Sequence[StoredPoint]]:
-    return (points[start : start + _BATCH] for start in range(0, len(points), _BATCH))

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 from math import log
 from typing import Any, Protocol
+from uuid import UUID
 
 from rag.embedding.base import Vectors
-from rag.store.base import StoreQuery
+from rag.errors import IndexMismatch
+from rag.store.base import IndexConfig, StoreQuery
 from rag.store.points import BM25, DENSE, WINDOW_BM25, chunk_of, window_ids
 from rag.types import Chunk, Hit, SparseVector
 
@@ -48,9 +50,16 @@ class Engine(Protocol):
         ...
 
 
-async def search(engine: Engine, query: StoreQuery, limit: int, keep: Sequence[str]) -> list[Hit]:
-    """See VectorStore.search."""
-    candidates = await _candidates(engine, query, limit, keep)
+async def search(engine: Engine, config: IndexConfig, query: StoreQuery, limit: int, keep: Sequence[str]) -> list[Hit]:
+    """See VectorStore.search. Raises IndexMismatch for a vector of another length than the index has."""
+    if query.dense is not None and not config.dimensions:
+        query = StoreQuery(query.sparse)
+    if query.dense is not None and query.dense.size not in (0, config.dimensions):
+        raise IndexMismatch(
+            f"The index holds vectors of {config.dimensions} dimensions and the model gives {query.dense.size};"
+            " ingest the book again."
+        )
+    candidates = await _candidates(engine, query, limit, [chunk_id for chunk_id in keep if _is_id(chunk_id)])
     return await _rescored(engine, query, candidates) if candidates else []
 
 
@@ -128,8 +137,15 @@ async def idf(engine: Engine, terms: Sequence[int], chunks: int, known: dict[int
 
 async def chunks(engine: Engine, ids: Sequence[str]) -> list[Chunk]:
     """See VectorStore.chunks."""
-    if not ids:
-        return []
-    found = (await engine.ask([Ask(len(ids), ids=ids, payload=True)]))[0]
+    asked = [chunk_id for chunk_id in ids if _is_id(chunk_id)]
+    found = (await engine.ask([Ask(len(asked), ids=asked, payload=True)]))[0] if asked else []
     by_id = {hit.id: chunk_of(hit.id, hit.payload) for hit in found if hit.payload["kind"] == "chunk"}
     return [by_id[chunk_id] for chunk_id in ids if chunk_id in by_id]
+
+
+def _is_id(text: str) -> bool:
+    """Ids come from outside as well; the engines refuse a whole batch for one that is none."""
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False
