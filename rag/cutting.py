@@ -1,0 +1,45 @@
+"""A file on disk -> its chunks, the texts that are embedded for them, and the record the index keeps of it."""
+
+import time
+from dataclasses import dataclass
+
+from rag.chunking import split
+from rag.corpus import Source, read
+from rag.lexical import Lexicon
+from rag.markdown import outline
+from rag.spool import CutDocument
+from rag.types import Chunk, Document, DocumentRecord
+from rag.windows import windows
+
+
+@dataclass(frozen=True, slots=True)
+class Cutter:
+    """`lexicon` counts the words; its mean length does not matter for that."""
+
+    lexicon: Lexicon
+    limit: int
+    overlap: int
+    windowed: bool
+
+    def cut(self, source: Source) -> CutDocument:
+        """Raises ContentError when the file cannot be read."""
+        document = read(source)
+        chunks = tuple(split(document, limit=self.limit, overlap=self.overlap))
+        texts = tuple(tuple(windows(chunk)) if self.windowed else (chunk.embed_text,) for chunk in chunks)
+        return CutDocument(self._record(document, chunks), chunks, texts)
+
+    def _record(self, document: Document, chunks: tuple[Chunk, ...]) -> DocumentRecord:
+        shape = outline(document)
+        return DocumentRecord(
+            path=document.path,
+            title=document.title,
+            url=document.url,
+            sha256=document.sha256,
+            trail=document.trail,
+            chunks=len(chunks),
+            tokens=sum(chunk.tokens for chunk in chunks),
+            words=sum(self.lexicon.words(chunk.embed_text) for chunk in chunks),
+            ingested_at=time.time(),
+            headings=shape.headings,
+            lead=shape.lead,
+        )
