@@ -237,7 +237,9 @@ def _shown(url: str) -> str:
     """The address without credentials and query: either may be a secret."""
     try:
         parts = urlsplit(url)
-        host = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
+        valid = parts.hostname and parts.port != 0  # a port that is no number raises ValueError
     except ValueError:
-        host = None
-    return f"{parts.scheme}://{host}{parts.path}".rstrip("/") if host else "an address that is not valid"
+        valid = False
+    if not valid:
+        return "an address that is not valid"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")

@@ -118,6 +118,16 @@ def test_openai_itself_is_called_by_its_name() -> None:
         raise _made(openai.AuthenticationError)
 
 
+@pytest.mark.parametrize(("base_url", "shown"), [
+    ("http://localhost:11434/v1/", "http://localhost:11434/v1"),
+    ("https://me:secret@models.example/v1?key=secret#secret", "https://models.example/v1"),
+    ("http://[::1]:8000/v1", "http://[::1]:8000/v1"),
+    ("http://127.0.0.1:99999/v1", "an address that is not valid"),
+])  # fmt: skip
+def test_an_address_is_shown_without_its_secrets(base_url: str, shown: str) -> None:
+    assert Provider(base_url=base_url).where == f"The model server at {shown}"
+
+
 # Patience
 
 
