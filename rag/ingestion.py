@@ -100,11 +100,6 @@ async def ingest(
                 yield event
 
 
-def made_with(parts: Ingestion, config: IndexConfig) -> bool:
-    """True when the index was made with these very parts, its texts aside."""
-    return _like(parts, parts.embedder, config).made(config)
-
-
 def _like(parts: Ingestion, embedder: Embedder, config: IndexConfig | None) -> Recipe:
     """The recipe, with what only opening and reading can tell taken from the index."""
     known = config.language if config else None

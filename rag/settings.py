@@ -88,7 +88,7 @@ class Settings(BaseSettings):
         """`a, b` as well as a list."""
         return [part for part in (p.strip() for p in value.split(",")) if part] if isinstance(value, str) else value
 
-    @field_validator("log_level", "book_flavor", "embedder", "generator", mode="before")
+    @field_validator("log_level", "book_flavor", "book_language", "embedder", "generator", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
         return value.strip().lower() if isinstance(value, str) else value
