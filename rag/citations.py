@@ -19,7 +19,7 @@ _CLAIM_CHARACTERS = 400
 _MARKER = re.compile(r"\s*\[\d+\]")
 _URL_SAFE = "%/:?#[]@!$&'()*+,;=-._~"
 _UNENCODED_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_TITLE_ESCAPED = re.compile(r'([\\"&<`\[\]])')
+_TITLE_ESCAPED = re.compile(r'([\\"]|&(?=#?\w+;))')
 
 
 class CitationStream:
@@ -98,7 +98,7 @@ def definition(citation: Citation) -> str | None:
     """`[n]: url "Title › Heading"`, or None for a citation that has nowhere to link to."""
     if not citation.url:
         return None
-    url = citation.url.replace("(", "%28").replace(")", "%29").replace("&", "&amp;")
+    url = citation.url.replace("(", "%28").replace(")", "%29")
     title = _TITLE_ESCAPED.sub(r"\\\1", " ".join(" › ".join(citation.heading_path or (citation.title,)).split()))
     return f'[{citation.number}]: {url} "{title}"'
 

@@ -59,7 +59,7 @@ def test_the_answer_ends_with_one_definition_per_citation() -> None:
     assert stream.answer == (
         "Walks [2], corrects [1], ignores.\n\n"
         '[1]: /docs/control#pid "Control › PID control"\n'
-        '[2]: https://book.example/walk%20%282%29 "Walking › The \\"ZMP\\" \\& more"'
+        '[2]: https://book.example/walk%20%282%29 "Walking › The \\"ZMP\\" & more"'
     )
     assert [citation.number for citation in stream.citations] == [1, 2]
 
