@@ -15,7 +15,7 @@ from rag.embedding.openai import MAX_BATCH_TOKENS, OpenAIEmbedder
 from rag.errors import ModelAuthError, ModelError, ModelUnavailable
 from rag.provider import Provider
 from tests.support import model_voice
-from tests.support.openai_script import Distort, Garbage, Refuse
+from tests.support.openai_script import Distort, Garbage, Refuse, Stall
 from tests.support.openai_server import OpenAIServer
 
 Make = Callable[..., OpenAIEmbedder]
@@ -82,13 +82,16 @@ async def test_batches_keep_to_both_bounds(make: Make, openai_server: OpenAIServ
 async def test_several_requests_are_in_flight_but_not_all(make: Make, openai_server: OpenAIServer) -> None:
     embedder = make(dimensions=8, in_flight=3)
     await embedder.open()
-    openai_server.limit(latency=0.4)
-    began = time.perf_counter()
-    await embedder.embed_documents([f"w{n}" for n in range(2_048 * 5 + 1)])
-    assert time.perf_counter() - began >= 0.8
-    starts = sorted(request.at for request in openai_server.received[1:])
-    assert len(starts) == 6
-    assert starts[2] - starts[0] < 0.4 <= starts[3] - starts[0]
+    openai_server.always(Stall())
+    work = asyncio.create_task(embedder.embed_documents([f"w{n}" for n in range(2_048 * 5 + 1)]))
+    async with asyncio.timeout(30):
+        while len(openai_server.received) < 4:  # noqa: ASYNC110 - the server lives in another thread
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)
+    assert len(openai_server.received) == 4  # the word that opened it and three batches
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
 
 
 async def test_a_text_that_is_too_long_is_cut_loudly(
@@ -235,7 +238,7 @@ async def test_a_wrong_key_and_an_absent_server_are_said_at_once(openai_server: 
     began = time.perf_counter()
     with pytest.raises(ModelUnavailable, match="cannot be reached"):
         await absent.open()
-    assert time.perf_counter() - began < 8
+    assert time.perf_counter() - began < 20
     await absent.close()
 
 

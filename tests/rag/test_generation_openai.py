@@ -207,7 +207,7 @@ async def test_every_failure_is_ours_in_one_sentence_and_in_time(
     assert type(caught.value).code == error.code
     assert str(caught.value).startswith(f"The model server at {openai_server.base_url} ")
     assert "told to" not in str(caught.value)
-    assert time.perf_counter() - began < 6
+    assert time.perf_counter() - began < 20
 
 
 async def test_a_retry_after_reaches_the_caller(generator: OpenAIGenerator, openai_server: OpenAIServer) -> None:
@@ -355,7 +355,7 @@ async def test_rewriting_waits_but_shortly(generator: OpenAIGenerator, openai_se
     began = time.perf_counter()
     with pytest.raises(ModelUnavailable):
         await generator.rewrite("How is it tuned?", HISTORY)
-    assert time.perf_counter() - began < 2
+    assert time.perf_counter() - began < 10
     openai_server.next(Say(""))
     assert await generator.rewrite("How is it tuned?", HISTORY) is None
 
