@@ -1,7 +1,7 @@
 """Many questions through the retrieval alone: for `search --batch`, whose output other tools judge."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from typing import Any
 
 from rag.questions import Question
@@ -10,7 +10,9 @@ from rag.retrieval import Ranked, Retriever
 AT_ONCE = 4
 
 
-async def search_all(questions: Iterable[Question], retriever: Retriever, k: int) -> AsyncIterator[dict[str, Any]]:
+async def search_all(
+    questions: Iterable[Question], retriever: Retriever, k: int
+) -> AsyncGenerator[dict[str, Any], None]:
     """One result per question, in order: {id, answered, hits}; `k` hits wherever there are that many candidates."""
     pending: list[tuple[Question, asyncio.Task[Ranked]]] = []
     try:

@@ -8,7 +8,7 @@ citations       share whose URL is a page or heading of the book and whose quote
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 
 from rag.citations import safe_url
@@ -53,8 +53,8 @@ class Report:
     citations: Figure | None = None
     kinds: dict[str, dict[str, Figure]] = field(default_factory=dict)
 
-    def as_json(self) -> dict[str, object]:
-        return asdict(self)
+    def as_json(self, *, baselines: bool = True) -> dict[str, object]:
+        return {key: value for key, value in asdict(self).items() if baselines or key != "baselines"}
 
 
 async def outcomes(
@@ -62,7 +62,7 @@ async def outcomes(
     retriever: Retriever,
     documents: Sequence[DocumentRecord] = (),
     answer: Answer | None = None,
-) -> AsyncIterator[Outcome]:
+) -> AsyncGenerator[Outcome, None]:
     """One by one, in order, a few in flight. Raises what the retriever and `answer` raise."""
     links = book_links(documents)
     pending: list[asyncio.Task[Outcome]] = []
@@ -152,12 +152,13 @@ def _share(values: Sequence[bool]) -> Figure | None:
     return figure([float(value) for value in values]) if values else None
 
 
-def table(reports: Sequence[Report]) -> str:
+def table(reports: Sequence[Report], *, baselines: bool = True) -> str:
     """The reports as an aligned table: percentages, MRR as it is."""
     names = ("hit@1", "hit@3", "hit@5", "hit@10", "mrr@10")
     rows: list[tuple[str, ...]] = [("set", "questions", "system", *names)]
     for one in reports:
-        systems = {"book": one.retrieval} | one.baselines | {f"  {kind}": found for kind, found in one.kinds.items()}
+        beside = one.baselines if baselines else {}
+        systems = {"book": one.retrieval} | beside | {f"  {kind}": found for kind, found in one.kinds.items()}
         rows += [
             (one.name, str(one.questions), system, *(_cell(name, found[name]) for name in names))
             for system, found in systems.items()

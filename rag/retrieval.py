@@ -17,7 +17,7 @@ from rag.errors import IndexEmpty, IndexMismatch
 from rag.passages import passages
 from rag.reading import Reading
 from rag.relevance import Evidence, Scale
-from rag.scoring import Scored
+from rag.scoring import Scored, Weights
 from rag.scripts import ENGLISH_MODEL, legible
 from rag.store.base import StoreQuery, VectorStore
 from rag.types import Exchange, Hit, Page, Passage, Retrieval, SparseVector
@@ -30,6 +30,7 @@ MOST_KEPT = 8
 COVERING = 3
 OVERVIEW_CHUNKS = 8
 OWN_PROBES = 9
+ENGLISH = "english"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class Retriever:
             parts.append((selection[:SELECTION_CHARS], SELECTION_WEIGHT))
         query = await self._query(reading, parts)
         hits = await self._store.search(query, CANDIDATES, _kept(history))
-        scored = _scored(reading, query, hits, question, page)
+        scored = _scored(reading, self._weights(reading, query), hits, question, page)
         evidence = await self._evidence(reading, query, scored, foreign=reading.is_foreign(question))
         grounded = bool(hits) and relevance.is_grounded(evidence)
         if grounded and history and not selection and not followups.depends(question):
@@ -115,6 +116,12 @@ class Retriever:
         vectors = await asyncio.gather(*(self._embedder.embed_query(text) for text, _ in parts))
         weighted = [(vector, weight) for vector, (_, weight) in zip(vectors, parts, strict=True)]
         return StoreQuery(sparse, followups.blend(weighted))
+
+    def _weights(self, reading: Reading, query: StoreQuery) -> Weights:
+        if query.dense is None:
+            return scoring.LEXICAL
+        english_model = self._embedder.fingerprint.startswith(ENGLISH_MODEL)
+        return scoring.DIM if english_model and reading.config.language != ENGLISH else scoring.HYBRID
 
     async def _evidence(
         self, reading: Reading, query: StoreQuery, scored: Sequence[Scored], *, foreign: bool
@@ -175,8 +182,7 @@ def _kept(history: Sequence[Exchange]) -> tuple[str, ...]:
     return tuple(history[-1].cited[:MOST_KEPT]) if history else ()
 
 
-def _scored(reading: Reading, query: StoreQuery, hits: Sequence[Hit], question: str, page: Page | None) -> list[Scored]:
-    weights = scoring.HYBRID if query.dense is not None else scoring.LEXICAL
+def _scored(reading: Reading, weights: Weights, hits: Sequence[Hit], question: str, page: Page | None) -> list[Scored]:
     fused = scoring.fuse(hits, weights)
     asked = reading.lexicon.terms(question)
     paired = [
