@@ -1,6 +1,7 @@
 """Settings -> the parts, put together. The only file that knows which parts there are; nothing is opened here.
 
-What only some settings need is imported where it is needed: the SDKs take longer to load than a question to answer.
+What only some settings or commands need is imported where it is needed: it takes longer to load than a question takes
+to answer.
 """
 
 import os
@@ -14,27 +15,24 @@ from pydantic import SecretStr
 from rag.answer_cache import MemoryAnswers, SharedAnswers
 from rag.budget import DailyBudget, TokenBudget, Unlimited
 from rag.chat import Chat, Waits
-from rag.chunking import CHUNKER_VERSION
 from rag.conversation import Conversations, MemoryConversations
 from rag.embedding.base import Embedder
 from rag.embedding.cache import CachedEmbedder
 from rag.embedding.local import LocalEmbedder, NoEmbedder
 from rag.generation.base import Generator
 from rag.generation.extractive import ExtractiveGenerator
-from rag.ingestion import Ingestion
-from rag.lexical import LEXICON_VERSION
 from rag.pipeline import Book, Pipeline, Worker
 from rag.prices import EMBEDDING_PRICES
-from rag.recipe import Recipe
 from rag.retrieval import Retriever
 from rag.routes import Site
 from rag.settings import Settings
 from rag.store.base import IndexConfig, VectorStore, WriterFactory
 from rag.store.edge import EdgeStore, edge_writer_for
-from rag.windows import WINDOWS_VERSION
 
 if TYPE_CHECKING:
+    from rag.ingestion import Ingestion
     from rag.provider import Provider
+    from rag.recipe import Recipe
 
 INGEST_COMMAND = (sys.executable, "-m", "rag", "ingest", "--events")
 
@@ -74,8 +72,10 @@ def build_retriever(settings: Settings) -> tuple[VectorStore, Embedder, Retrieve
     return store, embedder, Retriever(store, embedder)
 
 
-def build_ingestion(settings: Settings) -> Ingestion:
+def build_ingestion(settings: Settings) -> "Ingestion":
     """The parts of an ingest: for the worker and the command line."""
+    from rag.ingestion import Ingestion
+
     store, writer_for = _store(settings)
     paid = settings.uses_openai_embeddings and settings.openai_base_url is None
     return Ingestion(
@@ -176,7 +176,12 @@ def _made_now(settings: Settings, embedder: Embedder) -> Callable[[IndexConfig],
     return made_now
 
 
-def _recipe(settings: Settings, embedder: str, config: IndexConfig) -> Recipe:
+def _recipe(settings: Settings, embedder: str, config: IndexConfig) -> "Recipe":
+    from rag.chunking import CHUNKER_VERSION
+    from rag.lexical import LEXICON_VERSION
+    from rag.recipe import Recipe
+    from rag.windows import WINDOWS_VERSION
+
     return Recipe(
         embedder=embedder,
         dimensions=config.dimensions,

@@ -69,11 +69,11 @@ async def test_the_memory_of_conversations_follows_the_settings() -> None:
 
 
 def test_what_is_not_used_is_not_imported(tmp_path: Path) -> None:
-    """Offline the OpenAI SDK and the Qdrant client stay out, and with them a second of every command."""
+    """Offline the OpenAI SDK, the Qdrant client and the chunker stay out, and with them a second of every command."""
     code = (
         "import sys; from rag.build import build_pipeline; from rag.settings import Settings;"
         "build_pipeline(Settings());"
-        "print(sorted({'openai', 'qdrant_client', 'fastapi', 'gradio', 'redis'} & set(sys.modules)))"
+        "print(sorted({'openai', 'qdrant_client', 'fastapi', 'gradio', 'redis', 'rag.chunking'} & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
