@@ -11,6 +11,7 @@ may stand in the heading path alone. Only the sentence before a cut in a paragra
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from uuid import UUID, uuid5
 
 from rag import tokens
@@ -24,7 +25,12 @@ CHUNKER_VERSION = "1"
 
 _NAMESPACE = UUID("5f3a1c52-8d0e-4b6f-9a57-2f6f1f0c7b1e")
 _TARGET = 0.8  # of the limit
+_FIRST_WORDS = 6
+_WORD = re.compile(r"[^\W_]+")
 _FENCE = re.compile(r"[ \t>]*+(?:(?:[-*+]|\d{1,9}[.)])[ \t]++)?+(`{3,}|~{3,})(.*)")
+
+
+Found = tuple[str, int, tuple[int, int], tuple[int, int]]  # text, tokens, characters in the file, lines of the page
 
 
 def split(document: Document, *, limit: int = 500, overlap: int = 50) -> list[Chunk]:
@@ -39,16 +45,16 @@ def split(document: Document, *, limit: int = 500, overlap: int = 50) -> list[Ch
     chunks: list[Chunk] = []
     seen: Counter[str] = Counter()
     for group in Packer(page, ruler, splitter, limit, target).groups():
-        made = _chunk(document, page, ruler, group, len(chunks), seen)
+        made = _chunk(document, page, ruler, group, limit, len(chunks), seen)
         if made is not None:
             chunks.append(made)
     return chunks
 
 
 def _chunk(
-    document: Document, page: Page, ruler: Ruler, group: Group, ordinal: int, seen: Counter[str]
+    document: Document, page: Page, ruler: Ruler, group: Group, limit: int, ordinal: int, seen: Counter[str]
 ) -> Chunk | None:
-    found = _text(page, ruler, group)
+    found = _text(page, ruler, group, limit)
     if found is None:
         return None
     text, count, chars, (first, after) = found
@@ -73,13 +79,17 @@ def _chunk(
     )
 
 
-def _text(page: Page, ruler: Ruler, group: Group) -> tuple[str, int, tuple[int, int], tuple[int, int]] | None:
+def _text(page: Page, ruler: Ruler, group: Group, limit: int) -> Found | None:
     """The text of a group, its tokens, its characters in the file and its lines; None when there is nothing in it."""
     if all(piece.text is None for piece in group):
         first, after = ruler.trim(group[0].first, group[-1].after)
         if first == after:
             return None
+        first = _beyond_gap(page, first, after)
         chars = (page.position(first), page.end(after - 1))
+        text = _faithful(page, ruler, first, after) if page.lean.dropped else None
+        if text is not None and (count := tokens.count(text)) <= limit:
+            return text, count, chars, (first, after)
         return ruler.text(first, after), ruler.exact(first, after), chars, (first, after)
     parts = list(_parts(page, ruler, group))
     if not parts:
@@ -87,6 +97,39 @@ def _text(page: Page, ruler: Ruler, group: Group) -> tuple[str, int, tuple[int, 
     text = "\n\n".join(part for part, _, _ in parts)
     chars = (parts[0][1][0], parts[-1][1][1])
     return text, tokens.count(text), chars, (parts[0][2][0], parts[-1][2][1])
+
+
+def _faithful(page: Page, ruler: Ruler, first: int, after: int) -> str | None:
+    """The text as the file has it up to where something was left out between its first words, so that the place of the
+    chunk can be found by them; None where nothing was.
+    """
+    words, last = 0, None
+    for line in range(first, after - 1):
+        if words >= _FIRST_WORDS:
+            break
+        last = line + 1 if page.hides(line, line + 1) else last
+        words += len(_WORD.findall(page.lines[line]))
+    if last is None:
+        return None
+    lean = page.lean
+    return lean.source[lean.starts[page.numbers[first]] : lean.starts[page.numbers[last]]] + ruler.text(last, after)
+
+
+def _beyond_gap(page: Page, first: int, after: int) -> int:
+    """Where a chunk begins whose headings are cut off from its text by something left out of it: they are in its path
+    anyway, and its place in the file is then that of its words.
+    """
+    if not page.lean.dropped:
+        return first
+    blocks = page.blocks_between(first, after)
+    body = next((block.first for block in blocks if block.kind != "heading"), first)
+    said = {heading.line for heading in page.stack_at(body)}
+    for block, following in pairwise(blocks):
+        if block.kind != "heading" or block.first not in said:
+            break
+        if page.hides(block.first, following.first):
+            first = following.first
+    return first
 
 
 def _parts(page: Page, ruler: Ruler, group: Group) -> Iterator[tuple[str, tuple[int, int], tuple[int, int]]]:
@@ -110,14 +153,13 @@ def _parts(page: Page, ruler: Ruler, group: Group) -> Iterator[tuple[str, tuple[
 
 def _first_body_line(page: Page, first: int, after: int) -> int:
     """The line whose headings name the chunk: below the headings it begins with, if there is anything."""
-    line = first
-    for at, block in enumerate(page.blocks_between(first, after)):
-        if at == 0 and block.first != first:
-            break
-        line = block.first
-        if block.kind != "heading":
-            break
-    return line
+    blocks = page.blocks_between(first, after)
+    if not blocks or blocks[0].first != first:
+        return first
+    for block, following in pairwise(blocks):
+        if block.kind != "heading" or page.hides(block.first, following.first):
+            return block.first
+    return blocks[-1].first if blocks[-1].kind != "heading" else first
 
 
 def _open_fence(text: str) -> str | None:

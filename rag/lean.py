@@ -69,6 +69,10 @@ class Lean:
         """Where the line ends in the source."""
         return self.starts[line + 1] - 1
 
+    def is_blank(self, line: int) -> bool:
+        """True when the line has no word in the source."""
+        return not any(map(str.isalnum, self.source[self.starts[line] : self.end(line)]))
+
     def drop(self, line: int) -> None:
         """Empties a line."""
         self.lines[line] = ""

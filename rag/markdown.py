@@ -102,6 +102,13 @@ class Page:
     def end(self, line: int) -> int:
         return self.lean.end(self.numbers[line])
 
+    def hides(self, first: int, after: int) -> bool:
+        """True when something between these lines of the page, the first one included, was left out of it."""
+        if not self.lean.dropped or after >= len(self.numbers):
+            return False
+        between = range(self.numbers[first], self.numbers[after])
+        return any(number in self.lean.dropped and not self.lean.is_blank(number) for number in between)
+
     def stack_at(self, line: int) -> list[Heading]:
         """The headings a line is under, outermost first."""
         at = bisect_right(self.headings, line, key=lambda heading: heading.line)
@@ -238,6 +245,7 @@ def _compress(lean: Lean) -> tuple[list[int], list[int]]:
         kept.append(len(numbers))
         ours = number in lean.dropped and not line
         if (ours and blank) or (emptied and not line.strip()):
+            emptied = True
             continue
         numbers.append(number)
         blank, emptied = not line.strip(), ours

@@ -7,6 +7,7 @@ in a colon moves on with what it introduces. Rests join a neighbour.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from rag.markdown import Block, Page
 from rag.pieces import Piece, Ruler
@@ -33,9 +34,9 @@ class Packer:
         groups: list[Group] = []
         current: Group = []
         size = 0
-        ends = _section_ends(pieces)
+        rests = _section_rests(pieces)
         for at, piece in enumerate(pieces):
-            if current and self._closes(size, piece, _sum(pieces[at : ends[at]], self.limit)):
+            if current and self._closes(size, piece, rests[at]):
                 carried = self._carried(current, piece)
                 groups.append(current[: len(current) - len(carried)])
                 current, size = carried, _sum(carried)
@@ -46,7 +47,7 @@ class Packer:
         return self._without_rests(groups)
 
     def _closes(self, size: int, piece: Piece, section: int) -> bool:
-        """`section` is what is left of the section of `piece`, itself included; more than the limit is all the same."""
+        """`section` is what is left of the section around `piece`, itself included."""
         total = size + piece.tokens
         if total > self.limit:
             return True
@@ -108,10 +109,12 @@ class Packer:
         """A block with the headings and openers above it, in one piece where it fits."""
         size = self.ruler.span(lead, block.after)
         shown = block.kind in ("fence", "table", "list", "code", "mixed")
-        if size <= self.limit:
+        if self.ruler.fits(lead, block.after, self.limit):
+            size = min(size, self.limit)
             return [Piece(lead, block.after, size, level, introduces=self._introduces(block), shown=shown)]
-        if self.ruler.span(block.first, block.after) <= self.limit:
-            alone = Piece(block.first, block.after, self.ruler.span(block.first, block.after), level, shown=shown)
+        if self.ruler.fits(block.first, block.after, self.limit):
+            size = min(self.ruler.span(block.first, block.after), self.limit)
+            alone = Piece(block.first, block.after, size, level, shown=shown)
             return [*self._unsaid(lead, block.first), alone]
         parts = self.splitter.split(block)
         above = self.ruler.span(lead, block.first)
@@ -120,7 +123,7 @@ class Packer:
         first = parts[0]
         if first.text is None:
             return [replace(first, first=lead, tokens=first.tokens + above, level=level), *parts[1:]]
-        text = f"{self.ruler.text(lead, block.first)}\\n\\n{first.text}"
+        text = f"{self.ruler.text(lead, block.first)}\n\n{first.text}"
         chars = (self.page.position(lead), (first.chars or (0, self.page.end(first.after - 1)))[1])
         joined = replace(first, first=lead, text=text, chars=chars, tokens=first.tokens + above + 1, level=level)
         return [joined, *parts[1:]]
@@ -151,23 +154,20 @@ class Packer:
         return self.page.lines[after - 1].rstrip().endswith((":", "：")) if first < after else False
 
 
-def _section_ends(pieces: Sequence[Piece]) -> list[int]:
-    """For each piece, where the section around it ends: at the next heading above its own, else at any."""
-    ends = [len(pieces)] * len(pieces)
-    following: dict[int, int] = {}  # level -> the nearest later piece that begins with it
+def _section_rests(pieces: Sequence[Piece]) -> list[int]:
+    """For each piece the tokens from it to where the section around it ends: at the next heading above its own level,
+    for a piece without a heading at any.
+    """
+    before = list(accumulate((piece.tokens for piece in pieces), initial=0))
+    rests = [0] * len(pieces)
+    following = [before[-1]] * 8  # level -> what comes before the nearest later piece that begins with it
     for at in range(len(pieces) - 1, -1, -1):
         level = pieces[at].level
-        outer = range(1, level) if level else range(1, 7)
-        ends[at] = min((following[other] for other in outer if other in following), default=len(pieces))
+        rests[at] = min(following[: level or 7]) - before[at]
         if level:
-            following = {other: place for other, place in following.items() if other < level} | {level: at}
-    return ends
+            following[level] = before[at]
+    return rests
 
 
-def _sum(pieces: Sequence[Piece], beyond: int | None = None) -> int:
-    total = 0
-    for piece in pieces:
-        total += piece.tokens
-        if beyond is not None and total > beyond:
-            break
-    return total
+def _sum(pieces: Sequence[Piece]) -> int:
+    return sum(piece.tokens for piece in pieces)

@@ -43,6 +43,12 @@ class Ruler:
         """Tokens of the lines with the line ends that follow them."""
         return self._before[after] - self._before[first]
 
+    def fits(self, first: int, after: int, limit: int) -> bool:
+        if self.span(first, after) <= limit:
+            return True
+        first, after = self.trim(first, after)
+        return first == after or self.exact(first, after) <= limit
+
     def exact(self, first: int, after: int) -> int:
         """Tokens of the lines as `text` gives them; both the first and the last are not empty."""
         return self._before[after - 1] - self._before[first] + tokens.count(self._lines[after - 1].rstrip())

@@ -41,8 +41,9 @@ class Splitter:
 
     def split(self, block: Block) -> list[Piece]:
         """Pieces of at most `limit` tokens that hold all of the block's text."""
-        if self.ruler.span(block.first, block.after) <= self.limit - _MARGIN:
+        if self.ruler.fits(block.first, block.after, self.limit):
             return [self._slice(block.first, block.after, block)]
+        block = replace(block, after=self.ruler.trim(block.first, block.after)[1])
         parts = children(self.page, block)
         if len(parts) > 1 or (parts and parts[0].kind != block.kind):
             return self._join([piece for part in parts for piece in self.split(part)])
@@ -171,7 +172,7 @@ class Splitter:
 
     def _slice(self, first: int, after: int, block: Block) -> Piece:
         shown = block.kind in ("fence", "table", "list", "code", "item")
-        return Piece(first, after, self.ruler.span(first, after), shown=shown)
+        return Piece(first, after, min(self.ruler.span(first, after), self.limit), shown=shown)
 
     def _join(self, pieces: list[Piece]) -> list[Piece]:
         """Neighbouring slices put together again as far as they fit, to equal length."""
