@@ -117,7 +117,15 @@ def build_conversations(settings: Settings) -> Conversations:
 
 
 def _store(settings: Settings) -> tuple[VectorStore, WriterFactory]:
-    return EdgeStore(settings.data_dir), edge_writer_for(settings.data_dir)
+    if settings.qdrant_url is None:
+        return EdgeStore(settings.data_dir), edge_writer_for(settings.data_dir)
+    from rag.store.server import ServerStore
+    from rag.store.server_writer import server_writer_for
+
+    key = settings.qdrant_api_key.get_secret_value() if settings.qdrant_api_key else None
+    place = (settings.qdrant_url, key, settings.qdrant_collection)
+    shards, replicas = settings.qdrant_shards, settings.qdrant_replicas
+    return ServerStore(*place), server_writer_for(*place, shards=shards, replicas=replicas)
 
 
 def _provider(settings: Settings) -> "Provider | None":
