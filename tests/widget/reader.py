@@ -1,5 +1,7 @@
 """A reader of the book: what one sees of the widget, and what one does with it."""
 
+from typing import Any
+
 from playwright.sync_api import ConsoleMessage, Locator, Page, Request, expect
 
 # What a browser says by itself about an answer of 4xx or 5xx, or none at all, is not a fault of the page.
@@ -12,6 +14,7 @@ class Reader:
         self.site_url = site_url
         self.complaints: list[str] = []
         self.requested: list[str] = []
+        self.asked: list[dict[str, Any]] = []
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", self._request)
@@ -22,6 +25,8 @@ class Reader:
 
     def _request(self, request: Request) -> None:
         self.requested.append(request.url)
+        if request.method == "POST" and request.url.endswith("/chat"):
+            self.asked.append(dict(request.post_data_json or {}))
 
     def visit(self, path: str = "/index.html") -> None:
         self.page.goto(self.site_url + path)

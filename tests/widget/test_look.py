@@ -30,8 +30,7 @@ def test_colours_and_words_are_the_pages(reader: Reader, site: StaticSite) -> No
     site.attributes = {
         "data-accent": "rgb(120, 20, 60)",
         "data-title": "Frag das Buch",
-        "data-strings": json.dumps({"placeholder": "Deine Frage …", "close": "Schließen"}),
-        "data-label-send": "Senden",
+        "data-strings": json.dumps({"placeholder": "Deine Frage …", "close": "Schließen", "send": "Senden"}),
         "data-theme": "dark",
         "data-side": "start",
     }
@@ -77,6 +76,7 @@ def test_on_a_phone_it_is_a_sheet_that_gives_way_to_the_book(phone_reader: Reade
     assert box["y"] + box["height"] == pytest.approx(844, abs=1)
     assert box["height"] > 760
     expect(reader.panel).to_have_attribute("aria-modal", "true")
+    expect(reader.panel).to_be_focused()
     font = reader.input.evaluate("element => parseFloat(getComputedStyle(element).fontSize)")
     assert font >= 16
     reader.ask()

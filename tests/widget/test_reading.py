@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.widget.fake_chat_server import Answer, FakeChatServer
+from tests.widget.fake_chat_server import SESSION, Answer, FakeChatServer
 from tests.widget.reader import Reader
 from tests.widget.static_site import StaticSite
 
@@ -49,15 +49,15 @@ def test_the_question_travels_alone_and_without_cookies(reader: Reader, server: 
     assert asked.headers["accept"] == "text/event-stream"
 
 
-def test_a_conversation_remembers(reader: Reader, server: FakeChatServer) -> None:
+def test_a_conversation_remembers(reader: Reader) -> None:
     reader.visit()
     reader.ask("First?")
     reader.wait_for_answer()
     reader.ask("Second?")
     expect(reader.exchanges).to_have_count(2)
     reader.wait_for_answer()
-    body = server.questions[1].body
-    assert body["session_id"] == "6f1c1b6e-3a63-4a3e-9a7e-0c4f9a1d2b3c"
+    body = reader.asked[1]
+    assert body["session_id"] == SESSION
     assert [turn["role"] for turn in body["history"]] == ["user", "assistant"]
     assert body["history"][0]["content"] == "First?"
     assert "]: " not in body["history"][1]["content"]
@@ -96,7 +96,7 @@ def test_a_router_that_listens_is_asked_first(reader: Reader) -> None:
     assert reader.page.evaluate("window.notReloaded")
 
 
-def test_a_router_that_follows_the_history_is_told(reader: Reader, site: StaticSite, server: FakeChatServer) -> None:
+def test_a_router_that_follows_the_history_is_told(reader: Reader, site: StaticSite) -> None:
     site.attributes = {"data-navigate": "history"}
     reader.visit("/spa.html")
     reader.page.evaluate("window.notReloaded = true")
@@ -107,7 +107,7 @@ def test_a_router_that_follows_the_history_is_told(reader: Reader, site: StaticS
     assert reader.page.evaluate("window.notReloaded")
     reader.ask("And here?")
     expect(reader.exchanges).to_have_count(2)
-    assert server.questions[1].body["page"] == {
+    assert reader.asked[1]["page"] == {
         "url": f"{reader.site_url}/part-2/control.html",
         "title": "Route /part-2/control.html",
     }
@@ -124,7 +124,7 @@ def test_links_to_another_site_open_their_own_tab(reader: Reader, server: FakeCh
         expect(link).to_have_attribute("rel", "noopener")
 
 
-def test_asking_about_a_selection(reader: Reader, server: FakeChatServer) -> None:
+def test_asking_about_a_selection(reader: Reader) -> None:
     reader.visit()
     reader.select("#first")
     reader.button("Ask about this").click()
@@ -133,14 +133,14 @@ def test_asking_about_a_selection(reader: Reader, server: FakeChatServer) -> Non
     expect(reader.input).to_have_value("")
     reader.ask("In other words?")
     reader.wait_for_answer()
-    body = server.questions[0].body
+    body = reader.asked[0]
     assert body["question"] == "In other words?"
     assert body["selection"].startswith("A robot is a machine that senses, decides and acts.")
     expect(reader.exchanges.last.locator(".question blockquote")).to_contain_text("A robot is a machine")
     expect(reader.panel.locator(".chip")).to_be_hidden()
 
 
-def test_a_selection_can_be_taken_back(reader: Reader, server: FakeChatServer) -> None:
+def test_a_selection_can_be_taken_back(reader: Reader) -> None:
     reader.visit()
     reader.select("#first")
     reader.button("Ask about this").click()
@@ -148,17 +148,17 @@ def test_a_selection_can_be_taken_back(reader: Reader, server: FakeChatServer) -
     expect(reader.panel.locator(".chip")).to_be_hidden()
     reader.ask()
     reader.wait_for_answer()
-    assert "selection" not in server.questions[0].body
+    assert "selection" not in reader.asked[0]
 
 
-def test_a_long_selection_is_capped(reader: Reader, server: FakeChatServer) -> None:
+def test_a_long_selection_is_capped(reader: Reader) -> None:
     reader.visit()
     reader.page.evaluate("document.getElementById('first').textContent = 'A🙂 '.repeat(4000)")
     reader.select("#first")
     reader.button("Ask about this").click()
     reader.ask()
     reader.wait_for_answer()
-    selection = server.questions[0].body["selection"]
+    selection = reader.asked[0]["selection"]
     assert 2900 < len(selection) <= 4000
     assert selection.isprintable()
 
@@ -196,7 +196,7 @@ def test_stopping_keeps_what_was_said_and_leaves_the_server(reader: Reader, serv
     expect(reader.answer).to_contain_text("Ça suffit")
 
 
-def test_a_new_conversation_forgets_the_old(reader: Reader, server: FakeChatServer) -> None:
+def test_a_new_conversation_forgets_the_old(reader: Reader) -> None:
     reader.visit()
     reader.ask()
     reader.wait_for_answer()
@@ -205,11 +205,11 @@ def test_a_new_conversation_forgets_the_old(reader: Reader, server: FakeChatServ
     expect(reader.panel.locator(".greeting")).to_be_visible()
     reader.ask("Again?")
     reader.wait_for_answer()
-    assert "history" not in server.questions[1].body
-    assert "session_id" not in server.questions[1].body
+    assert "history" not in reader.asked[1]
+    assert "session_id" not in reader.asked[1]
 
 
-def test_the_conversation_survives_a_reload(reader: Reader, server: FakeChatServer) -> None:
+def test_the_conversation_survives_a_reload(reader: Reader) -> None:
     reader.visit()
     reader.ask()
     reader.wait_for_answer()
@@ -220,7 +220,7 @@ def test_the_conversation_survives_a_reload(reader: Reader, server: FakeChatServ
     expect(reader.input).to_have_value("a draft")
     reader.page.goto(reader.site_url + "/part-2/control.html")
     expect(reader.answer.locator("a.cite")).to_have_count(4)
-    assert len(server.questions) == 1
+    assert len(reader.asked) == 1
 
 
 def test_a_page_left_in_the_middle_of_an_answer_keeps_its_beginning(reader: Reader, server: FakeChatServer) -> None:
@@ -231,10 +231,10 @@ def test_a_page_left_in_the_middle_of_an_answer_keeps_its_beginning(reader: Read
     reader.page.reload()
     expect(reader.button("Try again")).to_be_visible()
     expect(reader.answer).to_contain_text("A PID loop")
-    assert len(server.questions) == 1
+    assert len(reader.asked) == 1
 
 
-def test_examples_and_questions_of_the_page(reader: Reader, site: StaticSite, server: FakeChatServer) -> None:
+def test_examples_and_questions_of_the_page(reader: Reader, site: StaticSite) -> None:
     site.attributes = {"data-examples": "What is a robot?|How do I start?"}
     reader.visit()
     reader.open()
@@ -250,7 +250,7 @@ def test_examples_and_questions_of_the_page(reader: Reader, site: StaticSite, se
     )
     suggestions.first.click()
     reader.wait_for_answer()
-    assert server.questions[0].body["question"] == "What is a robot?"
+    assert reader.asked[0]["question"] == "What is a robot?"
     reader.page.goto(reader.site_url + "/part-2/control.html")
     reader.button("New conversation").click()
     expect(suggestions.nth(2)).to_have_text("Why halve the gain?")
@@ -263,17 +263,16 @@ def test_feedback_is_an_event_and_is_offered_to_the_server_once_in_vain(reader: 
     reader.wait_for_answer()
     reader.button("Helpful").click()
     expect(reader.button("Helpful")).to_have_attribute("aria-pressed", "true")
+    expect(reader.button("Helpful")).to_be_focused()
+    reader.page.wait_for_timeout(200)
     reader.button("Not helpful").click()
     expect(reader.button("Helpful")).to_have_attribute("aria-pressed", "false")
     reader.page.wait_for_timeout(300)
     heard = reader.page.evaluate("window.heard")
     assert [(item["rating"], item["messageId"]) for item in heard] == [("up", "message-1"), ("down", "message-1")]
     sent = [received.body for received in server.received if received.path == "/feedback"]
-    assert sent[0] == {
-        "message_id": "message-1",
-        "session_id": server.questions[0].body.get("session_id", sent[0]["session_id"]),
-        "rating": "up",
-    }
+    assert sent[0] == {"message_id": "message-1", "session_id": SESSION, "rating": "up"}
+    assert len(sent) == 1
 
 
 def test_copy_takes_the_answer_with_its_links(reader: Reader) -> None:
@@ -288,7 +287,7 @@ def test_copy_takes_the_answer_with_its_links(reader: Reader) -> None:
     assert '[1]: /part-2/control.html#pid-control "Part 2 › Control › PID control"' in copied
 
 
-def test_the_page_can_drive_it_by_its_one_global(reader: Reader, server: FakeChatServer, page: Page) -> None:
+def test_the_page_can_drive_it_by_its_one_global(reader: Reader, page: Page) -> None:
     page.goto(reader.site_url + "/index.html")
     reader.visit()
     added = reader.page.evaluate(
@@ -307,7 +306,24 @@ def test_the_page_can_drive_it_by_its_one_global(reader: Reader, server: FakeCha
     expect(reader.panel).to_be_hidden()
     reader.page.evaluate("AskTheBook.ask('From the page?', 'some text')")
     reader.wait_for_answer()
-    assert server.questions[0].body["selection"] == "some text"
+    assert reader.asked[0]["selection"] == "some text"
     reader.page.evaluate("AskTheBook.destroy()")
     expect(reader.page.locator("ask-the-book")).to_have_count(0)
     assert reader.page.evaluate("window.AskTheBook === undefined")
+
+
+def test_a_memory_of_another_shape_does_no_harm(reader: Reader, server: FakeChatServer) -> None:
+    reader.visit()
+    for memory in (
+        "{",
+        "[]",
+        "7",
+        '{"conversation":{"exchanges":7}}',
+        '{"open":true,"conversation":{"exchanges":[{}]}}',
+    ):
+        # Leaving the page would write over what is put there.
+        reader.page.evaluate("addEventListener('pagehide', (event) => event.stopImmediatePropagation(), true)")
+        reader.page.evaluate("([key, value]) => sessionStorage[key] = value", [f"askthebook:1:{server.url}", memory])
+        reader.visit()
+        reader.page.evaluate("AskTheBook.open()")
+        expect(reader.panel).to_be_visible()

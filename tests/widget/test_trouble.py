@@ -49,7 +49,7 @@ def test_a_waking_server_is_asked_until_it_answers(reader: Reader, server: FakeC
         assert len(server.questions) == attempt
         reader.page.clock.fast_forward(10_500)
         expect(reader.exchanges.last).to_be_visible()
-        _until(lambda attempt=attempt: len(server.questions) == attempt + 1)
+        _until(reader, attempt + 1)
     reader.page.clock.fast_forward(1000)
     reader.wait_for_answer()
 
@@ -74,6 +74,35 @@ def test_a_server_that_is_gone_and_back(reader: Reader, server: FakeChatServer) 
     reader.retry.click()
     reader.wait_for_answer()
     expect(reader.answer).to_contain_text("Ça suffit")
+    expect(reader.input).to_be_focused()
+
+
+def test_a_server_that_comes_back_is_found_without_asking(reader: Reader, server: FakeChatServer) -> None:
+    reader.visit()
+    reader.page.clock.install()
+    server.stop()
+    reader.ask()
+    expect(reader.retry).to_contain_text("Try again in")
+    server.start()
+    reader.page.clock.fast_forward(10_500)
+    reader.page.clock.resume()
+    reader.wait_for_answer()
+
+
+def test_a_server_that_stays_away_is_not_asked_for_ever(reader: Reader, server: FakeChatServer) -> None:
+    reader.visit()
+    reader.page.clock.install()
+    server.stop()
+    reader.ask()
+    for _ in range(3):
+        expect(reader.retry).to_contain_text("Try again in")
+        asked = len(reader.asked)
+        reader.page.clock.fast_forward(10_500)
+        _until(reader, asked + 1)
+    expect(reader.retry).to_contain_text("Try again in")
+    reader.page.clock.fast_forward(60_000)
+    expect(reader.retry).to_have_text("Try again")
+    assert len(reader.asked) == 4
 
 
 def test_offline_waits_for_the_network(reader: Reader, server: FakeChatServer) -> None:
@@ -199,8 +228,10 @@ def test_asking_again_while_an_answer_arrives_leaves_the_first(reader: Reader, s
     assert server.questions[0].left
 
 
-def _until(done: object) -> None:
+def _until(reader: Reader, times: int) -> None:
+    """Until the widget has asked so often. The page's own clock stands still, so only the test's may be waited on."""
     deadline = time.monotonic() + 5
-    while not done():  # type: ignore[operator]
-        assert time.monotonic() < deadline
+    while len(reader.asked) < times:
+        assert time.monotonic() < deadline, f"asked {len(reader.asked)} times, not {times}"
+        reader.page.evaluate("0")
         time.sleep(0.02)

@@ -77,8 +77,9 @@ export class Composer {
     this.#chip.replaceChildren(icon("quote"), h("span", { class: "unseen" }, strings.selectionLabel), quote, remove);
   }
 
+  /** Enter asks; while a character is being composed it only ends that (229 says so where isComposing is late). */
   #typed(event: KeyboardEvent): void {
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
     event.preventDefault();
     if (!this.#busy) this.#send();
   }

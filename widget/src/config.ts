@@ -55,23 +55,11 @@ function readServer(scriptUrl: string, server: string | undefined, pageUrl: stri
   return (url.origin + url.pathname).replace(/\/+$/, "");
 }
 
-/** `data-strings` as JSON, then `data-label-send`, …, then the common ones by their short names. */
-function readStrings(data: Attributes): Strings {
-  const strings: Strings = { ...english };
-  for (const [key, value] of Object.entries(fields(parseJson(data.strings ?? "")))) {
-    if (typeof value === "string") strings[key] = value;
-  }
-  for (const [name, value] of Object.entries(data)) {
-    const key = /^label([A-Z])(.*)$/.exec(name);
-    if (key && value) strings[`${key[1]?.toLowerCase()}${key[2]}`] = value;
-  }
-  if (data.title) {
-    strings.title = data.title;
-    if (!data.labelOpen) strings.open = data.title;
-  }
-  if (data.greeting) strings.greeting = data.greeting;
-  if (data.placeholder) strings.placeholder = data.placeholder;
-  return strings;
+/** The common strings have attributes of their own; `data-strings` has the last word. */
+function readStrings({ title, greeting, placeholder, strings }: Attributes): Strings {
+  const given = { title, open: title, greeting, placeholder, ...fields(parseJson(strings ?? "")) };
+  const words = Object.entries(given).filter(([, word]) => typeof word === "string");
+  return { ...english, ...(Object.fromEntries(words) as Strings) };
 }
 
 /** A JSON list of strings, or strings separated by `|`. */

@@ -62,7 +62,7 @@ export function clip(text: string, max: number): string {
   return clipped.length < text.length ? clipped.replace(/[\uD800-\uDBFF]$/, "") : clipped;
 }
 
-function fresh({ question, selection, page }: Question, id: number, attempts: number): Exchange {
+export function fresh({ question, selection, page }: Question, id: number, attempts: number): Exchange {
   return {
     id,
     question,

@@ -52,7 +52,7 @@ export class AskTheBookElement extends HTMLElement {
       this.#panel.scrollToEnd();
       this.#save();
     }
-    this.#panel.composer.focus();
+    this.#focusInside();
   }
 
   close(): void {
@@ -103,8 +103,14 @@ export class AskTheBookElement extends HTMLElement {
       strings,
       siteRoot: config.siteRoot,
       ask: (question, selection) => this.ask(question, selection),
-      stop: () => this.#dialogue.stop(),
-      retry: () => this.#dialogue.retry(),
+      stop: () => {
+        this.#dialogue.stop();
+        this.#focusInside();
+      },
+      retry: () => {
+        this.#dialogue.retry();
+        this.#focusInside();
+      },
       rate: (exchange, rating) => void this.#rate(exchange, rating),
       clear: () => this.#clear(),
       close: () => this.close(),
@@ -133,7 +139,7 @@ export class AskTheBookElement extends HTMLElement {
     const phone = matchMedia(PHONE);
     const fit = (): void => this.#fit(phone.matches);
     phone.addEventListener("change", fit, { signal });
-    visualViewport?.addEventListener("resize", fit, { signal });
+    for (const type of ["resize", "scroll"]) visualViewport?.addEventListener(type, fit, { signal });
     fit();
   }
 
@@ -142,7 +148,9 @@ export class AskTheBookElement extends HTMLElement {
     const { element } = this.#panel;
     if (phone) element.setAttribute("aria-modal", "true");
     else element.removeAttribute("aria-modal");
-    this.#frame.style.setProperty("--viewport", `${visualViewport?.height ?? innerHeight}px`);
+    const { height, offsetTop } = visualViewport ?? { height: innerHeight, offsetTop: 0 };
+    this.#frame.style.setProperty("--height", `${height}px`);
+    this.#frame.style.setProperty("--top", `${offsetTop}px`);
   }
 
   #show(): void {
@@ -150,6 +158,12 @@ export class AskTheBookElement extends HTMLElement {
     this.#bubble.show(null);
     this.#panel.element.hidden = false;
     this.#launcher.hidden = true;
+  }
+
+  /** On a phone the field would bring up the keyboard, in front of what there is to read. */
+  #focusInside(): void {
+    if (matchMedia(PHONE).matches) this.#panel.element.focus();
+    else this.#panel.composer.focus();
   }
 
   #showStart(): void {
@@ -180,13 +194,14 @@ export class AskTheBookElement extends HTMLElement {
   #clear(): void {
     this.#dialogue.clear();
     this.#showStart();
-    this.#panel.composer.focus();
+    this.#focusInside();
   }
 
   #askAbout(text: string): void {
     this.#bubble.show(null);
     this.#panel.composer.setSelection(text);
     this.open();
+    this.#panel.composer.focus();
   }
 
   #keyed(event: KeyboardEvent): void {

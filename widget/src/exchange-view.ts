@@ -30,11 +30,15 @@ export class ExchangeView {
     this.element = h("li", { class: "exchange" }, this.#question(exchange), this.#status, this.#answer.element, this.#after);
   }
 
-  /** The finished answer as one reads it aloud: without its markers. */
+  /** What came of the question, as one reads it aloud: an answer without its markers, or why there is none. */
   get spoken(): string {
+    const { strings } = this.#actions;
+    const { phase, problem } = this.#shown ?? {};
+    if (problem) return sayProblem(strings, "error", problem.code, problem.message);
+    if (phase === "stopped") return strings.stopped;
     const copy = this.#answer.element.cloneNode(true) as Element;
     for (const marker of copy.querySelectorAll(".cite")) marker.remove();
-    return (copy.textContent ?? "").replace(/\s+/g, " ").trim();
+    return `${strings.answerReady} ${copy.textContent}`;
   }
 
   update(exchange: Exchange, newest: boolean): void {
@@ -80,7 +84,10 @@ export class ExchangeView {
       if (exchange.problem) parts.push(this.#problem(exchange));
       else parts.push(this.#tools(exchange));
     }
+    const buttons = (): Element[] => Array.from(this.#after.querySelectorAll("button"));
+    const focused = buttons().indexOf((this.element.getRootNode() as ShadowRoot).activeElement as Element);
     this.#after.replaceChildren(...parts);
+    (buttons()[focused] as HTMLElement | undefined)?.focus();
   }
 
   #sources(exchange: Exchange): HTMLElement[] {

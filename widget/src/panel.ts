@@ -25,7 +25,7 @@ export class Panel {
   readonly #scroller = h("div", { class: "conversation", tabindex: "0", role: "region" });
   readonly #live = h("div", { class: "unseen", role: "status", "aria-live": "polite" });
   readonly #fresh: HTMLButtonElement;
-  #announced = "";
+  #awaiting = false;
 
   constructor(actions: PanelActions) {
     const { strings } = actions;
@@ -42,6 +42,7 @@ export class Panel {
       {
         class: "panel",
         role: "dialog",
+        tabindex: "-1",
         "aria-labelledby": "title",
         hidden: true,
         onkeydown: (event: KeyboardEvent) => this.#keyed(event),
@@ -89,8 +90,6 @@ export class Panel {
   }
 
   announce(words: string): void {
-    if (words === this.#announced) return;
-    this.#announced = words;
     this.#live.textContent = words;
   }
 
@@ -120,11 +119,11 @@ export class Panel {
   /** What is happening, and the whole answer once: never each piece of it. */
   #announce(exchange: Exchange): void {
     const { strings } = this.#actions;
-    const view = this.#views.get(exchange.id) as ExchangeView;
-    if (exchange.phase === "done") this.announce(`${strings.answerReady} ${view.spoken}`);
-    else if (exchange.phase === "stopped") this.announce(strings.stopped);
-    else if (exchange.phase === "failed") this.announce(view.element.querySelector(".problem p")?.textContent ?? "");
-    else this.announce(strings.searching);
+    const running = isRunning(exchange);
+    if (running !== this.#awaiting) {
+      this.#awaiting = running;
+      this.announce(running ? strings.searching : (this.#views.get(exchange.id)?.spoken ?? ""));
+    }
   }
 
   #clicked(event: MouseEvent): void {

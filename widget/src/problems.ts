@@ -24,7 +24,8 @@ export function ours(code: string, retryAfter = 0): Problem {
   return { code, message: "", retryable: true, retryAfter };
 }
 
-export const unreached = (online: boolean): Problem => ours(online ? "unreachable" : "offline");
+/** A server that is starting often cannot be told from one that is gone: its proxy allows no origin. */
+export const unreached = (online: boolean): Problem => (online ? ours("unreachable", WAKING_SECONDS) : ours("offline"));
 
 /** The problem of an answer that is not a stream: a refusal of ours, or a proxy's page. */
 export function refusal(status: number, body: string, retryAfterHeader: string | null): Problem {
@@ -39,8 +40,7 @@ export function refusal(status: number, body: string, retryAfterHeader: string |
   return { ...ours("refused"), retryable: status >= 500 };
 }
 
-const MAX_AUTOMATIC = 12;
+const AUTOMATIC: Record<string, number> = { waking: 12, unreachable: 4 };
 
-/** Whether the widget asks again by itself once the wait is over: only for a server that is waking. */
-export const asksAgain = (problem: Problem, attempts: number): boolean =>
-  problem.code === "waking" && attempts < MAX_AUTOMATIC;
+/** Whether the widget asks again by itself once the wait is over: only where nobody has read the question yet. */
+export const asksAgain = ({ code }: Problem, attempts: number): boolean => attempts < (AUTOMATIC[code] ?? 0);

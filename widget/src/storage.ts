@@ -1,6 +1,6 @@
 /** The conversation in this tab's sessionStorage, bounded; a missing or broken one is an empty one. */
 
-import { empty, isRunning, type Conversation, type Exchange } from "./conversation.ts";
+import { empty, fresh, isRunning, type Conversation, type Exchange } from "./conversation.ts";
 
 const MAX_STORED = 300_000;
 
@@ -51,6 +51,10 @@ export function serialize({ conversation, open, draft }: Remembered): string {
 export function revive(value: unknown): Remembered {
   const { conversation, open = false, draft = "" } = (value ?? {}) as Partial<Remembered>;
   const { sessionId, exchanges } = conversation ?? empty();
-  const settled = exchanges.map((past): Exchange => (isRunning(past) ? { ...past, phase: "stopped" } : past));
+  const settled = exchanges.map((past): Exchange => ({
+    ...fresh(past, past.id, 1),
+    ...past,
+    phase: isRunning(past) ? "stopped" : past.phase,
+  }));
   return { conversation: { sessionId, exchanges: settled }, open, draft };
 }

@@ -34,9 +34,8 @@ export const english = {
   stopped: "Stopped.",
   answerReady: "Answer:",
   disclaimer: "Answers can be wrong. Check the sources.",
-  "error.offline": "You are offline. The question will be asked when you are back.",
-  "error.unreachable":
-    "The assistant cannot be reached from this page. It may be starting up; try again in a minute.",
+  "error.offline": "You are offline. The question waits until you are back.",
+  "error.unreachable": "The assistant cannot be reached from this page. It may be starting up.",
   "error.waking": "The assistant is waking up. This can take a minute.",
   "error.cut": "The answer was cut off.",
   "error.garbled": "The answer could not be read.",

@@ -51,9 +51,11 @@ test("a proxy's page means that the server is waking, whatever its status says",
   assert.equal(refusal(404, "<html>", null).retryable, false);
 });
 
-test("only a waking server is asked again without the reader, and not for ever", () => {
+test("only a server that has not read the question is asked again without the reader, and not for ever", () => {
   assert.equal(asksAgain(ours("waking"), 1), true);
   assert.equal(asksAgain(ours("waking"), 12), false);
   assert.equal(asksAgain(ours("rate_limited", 5), 1), false);
-  assert.equal(asksAgain(ours("unreachable"), 1), false);
+  assert.equal(asksAgain(ours("unreachable"), 1), true);
+  assert.equal(asksAgain(ours("unreachable"), 4), false);
+  assert.equal(asksAgain(ours("cut"), 1), false);
 });
