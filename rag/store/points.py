@@ -12,7 +12,7 @@ vectors. A chunk whose windows have no dense vectors carries its own.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, cast
+from typing import Any, cast
 from uuid import UUID, uuid5
 
 import numpy as np
@@ -21,12 +21,12 @@ from rag.embedding.base import Vectors
 from rag.store.base import IndexedChunk
 from rag.types import Chunk, DocumentRecord, OutlineHeading, SparseVector
 
-Kind = Literal["chunk", "window", "document"]
 Payload = dict[str, Any]
 
 BM25, WINDOW_BM25, DENSE = "bm25", "window_bm25", "dense"
 INDEXED_FIELDS = ("kind", "path")
 _NAMESPACE = UUID("5f0c6e0e-3f58-5d0b-9a53-0c1f5f0d7a11")
+INDEX_ID = str(uuid5(_NAMESPACE, "the index itself"))
 
 
 @dataclass(frozen=True, slots=True)

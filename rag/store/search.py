@@ -16,6 +16,7 @@ from rag.store.base import IndexConfig, StoreQuery
 from rag.store.points import BM25, DENSE, WINDOW_BM25, chunk_of, window_ids
 from rag.types import Chunk, Hit, SparseVector
 
+BEAM = 200  # candidates a graph search keeps: 97 % of the best 90 among 75,000 windows
 _OWNER = ("chunk", "windows")
 _KNOWN_TERMS = 50_000  # IDFs kept of one published index
 _WINDOWS_PER_CHUNK = 3  # over-fetched, so that enough distinct chunks stand behind the best windows

@@ -16,15 +16,14 @@ import qdrant_edge as qe
 from rag.embedding.base import Vectors
 from rag.errors import StoreUnavailable
 from rag.store.points import BM25, DENSE, INDEXED_FIELDS, WINDOW_BM25, StoredPoint
-from rag.store.search import Ask, Found
+from rag.store.search import BEAM, Ask, Found
 from rag.types import SparseVector
 
 _BATCH = 256  # points in one call to the engine
 _PAGE = 1000  # points read at once
-_COMPACT_EVERY = 50_000  # points after which what was written leaves the memory
+_COMPACT_EVERY = 25_000  # points after which what was written leaves the memory, 1.3 kB each
 _GRAPH_FROM = 64 * 2**20  # bytes of dense vectors above which a graph is faster than comparing them all
 _SEGMENT_KB = 200_000  # bounds the memory that compacting takes
-_BEAM = 200  # candidates the graph search keeps: 97 % of the best 90 among 75,000 windows
 
 
 @contextmanager
@@ -77,6 +76,7 @@ class Shard:
             self._loose = 0
             with _engine_call(self._where):
                 self._shard.optimize()
+                self._reload()
 
     def delete(self, path: str) -> None:
         """Every point of one document."""
@@ -108,12 +108,16 @@ class Shard:
         """Makes the shard compact, quick to load and durable, and closes it."""
         large = self.count(kind="window") * dimensions * 4 >= _GRAPH_FROM
         with _engine_call(self._where):
-            self._shard.flush()
-            self._shard.close()
-            self._shard = qe.EdgeShard.load(str(self._path), _config(dimensions, graph=large))
+            self._reload(_config(dimensions, graph=large))
             self._shard.optimize()
             self._shard.flush()
         self.close()
+
+    def _reload(self, config: qe.EdgeConfig | None = None) -> None:
+        """What was compacted stays in memory until it is loaded from its files."""
+        self._shard.flush()
+        self._shard.close()
+        self._shard = qe.EdgeShard.load(str(self._path), config)
 
     def close(self) -> None:
         with _engine_call(self._where):
@@ -149,7 +153,7 @@ def _request(ask: Ask) -> qe.QueryRequest:
         filter=None if ids is None else qe.Filter(must=[qe.HasIdCondition(ids)]),
         with_payload=list(ask.payload) if isinstance(ask.payload, tuple) else ask.payload,
         with_vector=[ask.using] if ask.weights else False,
-        params=qe.SearchParams(hnsw_ef=_BEAM) if ask.using == DENSE and ids is None else None,
+        params=qe.SearchParams(hnsw_ef=BEAM) if ask.using == DENSE and ids is None else None,
     )
 
 

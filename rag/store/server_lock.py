@@ -1,0 +1,84 @@
+"""One writer at a time on a server, as far as a server without locks allows: a point that says who writes until when.
+
+It is renewed while its holder lives. A holder that was killed keeps others out until it expires, or not at all when
+they run on the same machine and see that it is gone. Of two that begin at the same moment the later claim stands, which
+both see when they read the point again.
+"""
+
+import asyncio
+import os
+import socket
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from time import time
+from typing import Any
+
+from qdrant_client import models
+
+from rag.errors import IngestRunning, StoreUnavailable
+from rag.store.link import Link, Missing
+
+_EXPIRES = 60.0  # seconds
+_RENEWED = 15.0
+_SETTLES = 0.1  # seconds in which a rival that began at the same moment has written its claim, too
+_POINT = 1
+
+
+@asynccontextmanager
+async def writing(link: Link, name: str) -> AsyncIterator[None]:
+    """Raises IngestRunning when somebody else writes the index `name`, StoreUnavailable."""
+    collection = f"{name}_lock"
+    claim = {"owner": uuid.uuid4().hex, "host": socket.gethostname(), "pid": os.getpid()}
+    holder = await _holder(link, collection)
+    if holder is not None and holder["until"] > time() and not _gone(holder):
+        raise IngestRunning("The book is being ingested already; wait until that run has ended.")
+    await _claim(link, collection, claim)
+    await asyncio.sleep(_SETTLES)
+    holder = await _holder(link, collection)
+    if holder is None or holder["owner"] != claim["owner"]:
+        raise IngestRunning("The book is being ingested already; wait until that run has ended.")
+    renewing = asyncio.create_task(_renew(link, collection, claim))
+    try:
+        yield
+    finally:
+        renewing.cancel()
+        with suppress(asyncio.CancelledError):
+            await renewing
+        with suppress(StoreUnavailable, Missing):
+            await link.run(lambda client: client.delete(collection, models.PointIdsList(points=[_POINT])))
+
+
+async def _holder(link: Link, collection: str) -> Mapping[str, Any] | None:
+    try:
+        records = await link.run(lambda client: client.retrieve(collection, [_POINT]))
+    except Missing:
+        with suppress(StoreUnavailable, ValueError):  # a rival has just made it
+            await link.run(lambda client: client.create_collection(collection, vectors_config={}))
+        return None
+    return records[0].payload if records else None
+
+
+async def _claim(link: Link, collection: str, claim: Mapping[str, Any]) -> None:
+    point = models.PointStruct(id=_POINT, vector={}, payload={**claim, "until": time() + _EXPIRES})
+    await link.run(lambda client: client.upsert(collection, [point]))
+
+
+async def _renew(link: Link, collection: str, claim: Mapping[str, Any]) -> None:
+    while True:
+        await asyncio.sleep(_RENEWED)
+        with suppress(StoreUnavailable, Missing):
+            await _claim(link, collection, claim)
+
+
+def _gone(holder: Mapping[str, Any]) -> bool:
+    """Whether the holder ran on this machine and has ended."""
+    if holder["host"] != socket.gethostname():
+        return False
+    try:
+        os.kill(int(holder["pid"]), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False

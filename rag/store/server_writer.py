@@ -1,0 +1,245 @@
+"""Writing to a Qdrant server.
+
+With the published fingerprint documents change one by one in the collection readers use. Otherwise a collection is
+built beside it, and the alias moves when it is whole; one that was left half built goes on where it stopped.
+
+A document changes in this order: its record loses its hash, its new points go in, its stale ones out, its record comes
+back with the hash. A run that is cut short anywhere leaves a record without a hash, which the next run sees as changed.
+"""
+
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace as changed
+from hashlib import sha256
+from time import time
+
+from qdrant_client import AsyncQdrantClient, models
+
+from rag.errors import IndexMismatch, StoreUnavailable
+from rag.store.base import IndexConfig, IndexedChunk, WriterFactory
+from rag.store.link import Link, Missing
+from rag.store.points import (
+    BM25,
+    DENSE,
+    INDEXED_FIELDS,
+    WINDOW_BM25,
+    StoredPoint,
+    chunk_points,
+    document_id,
+    document_point,
+)
+from rag.store.server import Index, find, stored, where
+from rag.store.server_lock import writing
+from rag.types import DocumentRecord, IndexInfo
+
+_BATCH = 128  # points in one call
+
+
+class ServerWriter:
+    """The IndexWriter of a Qdrant server. `built` is False while the collection is not behind the alias."""
+
+    def __init__(self, link: Link, name: str, index: Index, *, built: bool, records: dict[str, DocumentRecord]) -> None:
+        self._link = link
+        self._name = name
+        self._index = index
+        self._built = built
+        self._records = records
+        self._untouched = built
+
+    @property
+    def rebuilding(self) -> bool:
+        return not self._built
+
+    async def manifest(self) -> dict[str, DocumentRecord]:
+        return dict(self._records)
+
+    async def replace(self, record: DocumentRecord, chunks: Sequence[IndexedChunk]) -> int:
+        self._untouched = False
+        points = [point for indexed in chunks for point in chunk_points(indexed)]
+        await self._put([document_point(changed(record, sha256=""))])
+        await self._put(points)
+        stale = 0
+        if record.path in self._records:
+            stale = await self._clear(record.path, [point.id for point in points])
+        await self._put([document_point(record)])
+        self._records[record.path] = record
+        return stale
+
+    async def remove(self, path: str) -> int:
+        record = self._records.get(path)
+        if record is None:
+            return 0
+        self._untouched = False
+        await self._put([document_point(changed(record, sha256=""))])
+        gone = await self._clear(path, [])
+        ids = models.PointIdsList(points=[document_id(path)])
+        await self._link.run(lambda client: client.delete(self._index.collection, ids))
+        del self._records[path]
+        return gone
+
+    async def publish(self) -> IndexInfo:
+        if self._untouched and self._index.info is not None:
+            return self._index.info
+        info = IndexInfo(
+            fingerprint=self._index.config.fingerprint,
+            documents=len(self._records),
+            chunks=await self._count(where(kind="chunk")),
+            windows=await self._count(where(kind="window")),
+            tokens=sum(record.tokens for record in self._records.values()),
+            built_at=time(),
+        )
+        self._index.info = info
+        await self._put([self._index.point()])
+        if not self._built:
+            await _point_alias(self._link, self._name, self._index.collection)
+            self._built = True
+        await _sweep(self._link, self._name, self._index.collection)
+        return info
+
+    async def _put(self, points: Sequence[StoredPoint]) -> None:
+        for start in range(0, len(points), _BATCH):
+            await _upsert(self._index, points[start : start + _BATCH])
+
+    async def _clear(self, path: str, kept: Sequence[str]) -> int:
+        """Takes the points of a document out, but for its record and those that are kept; counts chunks."""
+        stale = where(path=path)
+        stale.must_not = [models.HasIdCondition(has_id=[document_id(path), *kept])]
+        chunks = where(kind="chunk", path=path)
+        chunks.must_not = stale.must_not
+        gone = await self._count(chunks)
+        selector = models.FilterSelector(filter=stale)
+        await self._link.run(lambda client: client.delete(self._index.collection, selector))
+        return gone
+
+    async def _count(self, condition: models.Filter) -> int:
+        answer = await self._link.run(lambda client: client.count(self._index.collection, condition, exact=True))
+        return answer.count
+
+
+def server_writer_for(
+    url: str,
+    api_key: str | None = None,
+    collection: str = "book",
+    *,
+    shards: int = 1,
+    replicas: int = 1,
+    timeout: float = 60.0,
+    prefer_grpc: bool = True,
+    client: AsyncQdrantClient | None = None,
+) -> WriterFactory:
+    """The WriterFactory of a Qdrant server."""
+
+    @asynccontextmanager
+    async def writer_for(config: IndexConfig, *, force: bool = False) -> AsyncIterator[ServerWriter]:
+        link = Link(url, api_key, timeout=timeout, prefer_grpc=prefer_grpc, client=client)
+        try:
+            async with writing(link, collection):
+                yield await _writer(link, collection, config, force=force, shards=shards, replicas=replicas)
+        except Missing:
+            raise StoreUnavailable(f"The collection of {collection} on {link.host} went away; ingest again.") from None
+        finally:
+            await link.close()
+
+    return writer_for
+
+
+async def _writer(
+    link: Link, name: str, config: IndexConfig, *, force: bool, shards: int, replicas: int
+) -> ServerWriter:
+    await _require_free_name(link, name)
+    published = await _found(link, name)
+    if published is not None and published.config.fingerprint == config.fingerprint and not force:
+        return ServerWriter(link, name, published, built=True, records=await _records(published))
+    collection = await _beside(link, name, config)
+    half = None if force else await _found(link, collection)
+    if half is not None and half.config == config:
+        return ServerWriter(link, name, half, built=False, records=await _records(half))
+    index = Index(link, collection, config)
+    await _create(index, shards, replicas)
+    return ServerWriter(link, name, index, built=False, records={})
+
+
+async def _found(link: Link, name: str) -> Index | None:
+    try:
+        return await find(link, name)
+    except IndexMismatch:
+        return None
+
+
+async def _records(index: Index) -> dict[str, DocumentRecord]:
+    return {record.path: record for record in await index.documents()}
+
+
+async def _require_free_name(link: Link, name: str) -> None:
+    collections = await link.run(lambda client: client.get_collections())
+    if any(found.name == name for found in collections.collections):
+        raise StoreUnavailable(
+            f"{link.host} has a collection named {name}, where this index needs an alias; set QDRANT_COLLECTION."
+        )
+
+
+async def _beside(link: Link, name: str, config: IndexConfig) -> str:
+    """The collection to build in: never the one readers use."""
+    first = f"{name}_{sha256(config.fingerprint.encode()).hexdigest()[:12]}"
+    return f"{first}_2" if await _behind(link, name) == first else first
+
+
+async def _behind(link: Link, name: str) -> str | None:
+    """The collection behind the alias."""
+    found = await link.run(lambda client: client.get_aliases())
+    return next((alias.collection_name for alias in found.aliases if alias.alias_name == name), None)
+
+
+async def _create(index: Index, shards: int, replicas: int) -> None:
+    """An empty collection, and the point that says what it is being built with."""
+    name, size, link = index.collection, index.config.dimensions, index.link
+    sparse = models.SparseVectorParams(modifier=models.Modifier.IDF)
+    dense = models.VectorParams(size=size, distance=models.Distance.COSINE, on_disk=True) if size else None
+    with suppress(Missing):
+        await _drop(link, name)
+    await link.run(
+        lambda client: client.create_collection(
+            name,
+            vectors_config={DENSE: dense} if dense else {},
+            sparse_vectors_config={BM25: sparse, WINDOW_BM25: sparse},
+            shard_number=shards,
+            replication_factor=replicas,
+            on_disk_payload=True,
+        )
+    )
+    for field in INDEXED_FIELDS:
+        await _index_field(index, field)
+    await _upsert(index, [index.point()])
+
+
+async def _index_field(index: Index, field: str) -> None:
+    keyword = models.PayloadSchemaType.KEYWORD
+    await index.link.run(lambda client: client.create_payload_index(index.collection, field, keyword))
+
+
+async def _upsert(index: Index, points: Sequence[StoredPoint]) -> None:
+    batch = [stored(point) for point in points]
+    await index.link.run(lambda client: client.upsert(index.collection, batch))
+
+
+async def _drop(link: Link, collection: str) -> None:
+    await link.run(lambda client: client.delete_collection(collection))
+
+
+async def _point_alias(link: Link, name: str, collection: str) -> None:
+    """Moves the alias in one step."""
+    made = models.CreateAliasOperation(create_alias=models.CreateAlias(collection_name=collection, alias_name=name))
+    moves: list[models.AliasOperations] = [made]
+    if await _behind(link, name) is not None:
+        moves.insert(0, models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=name)))
+    await link.run(lambda client: client.update_collection_aliases(moves))
+
+
+async def _sweep(link: Link, name: str, published: str) -> None:
+    """Deletes the collections of earlier fingerprints."""
+    ours = re.compile(rf"{re.escape(name)}_[0-9a-f]{{12}}(_2)?")
+    collections = await link.run(lambda client: client.get_collections())
+    for found in collections.collections:
+        if found.name != published and ours.fullmatch(found.name):
+            await _drop(link, found.name)
