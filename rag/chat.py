@@ -38,7 +38,8 @@ _log = logging.getLogger(__name__)
 
 QUESTION_CHARACTERS = 2_000
 REWRITE_TOKENS = 800  # a flat price: what a rewriting really took is not told
-ANSWER_TOKENS = 1_500
+ANSWER_TOKENS = 2_000
+LEAST_RELEVANCE = 0.5
 
 _NO_MODEL = "The language model is unavailable; these are the book's own words."
 _NO_BUDGET = "Today's budget for the language model is used up; these are the book's own words."
@@ -230,8 +231,7 @@ def _prompt(asked: Asked, retrieval: Retrieval) -> Prompt:
 
 async def _written(chat: Chat, request: AnswerRequest, prompt_tokens: int) -> Events:
     """The answer by the model; by the book's own words when there is none, none is needed, or it fails at once."""
-    relevant = request.retrieval.grounded or (request.selection and request.selection.strip())
-    if chat.generator is not chat.extractive and relevant:
+    if chat.generator is not chat.extractive and _worth_asking(request):
         draft = _Draft(request)
         try:
             async with aclosing(_paid(chat, request, prompt_tokens)) as items, aclosing(draft.events(items)) as events:
@@ -250,6 +250,14 @@ async def _written(chat: Chat, request: AnswerRequest, prompt_tokens: int) -> Ev
     ):
         async for event in events:
             yield event
+
+
+def _worth_asking(request: AnswerRequest) -> bool:
+    """A model reads better than any threshold, so it is asked unless the question has nothing to do with the book."""
+    found = request.retrieval
+    if request.selection and request.selection.strip():
+        return True
+    return bool(found.passages) and (found.grounded or found.relevance >= LEAST_RELEVANCE)
 
 
 class _Draft:

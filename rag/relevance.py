@@ -82,12 +82,19 @@ def coverage(weights: Mapping[int, float], texts: Sequence[Sequence[int]]) -> fl
     return max(held, default=0.0) / mass if mass > 0 else 0.0
 
 
-def is_grounded(evidence: Evidence) -> bool:
-    """The rule. A question in a foreign language is judged by what little it can share with the book."""
+def degree(evidence: Evidence) -> float:
+    """How far the rule is met: 1 and more is grounded. A question in a foreign language is judged by what little it
+    can share with the book.
+    """
     fair = _translated(evidence) if evidence.foreign else evidence
     if fair.cosine is None:
-        return fair.coverage + LEXICAL_BM25_WEIGHT * fair.bm25 >= LEXICAL_THRESHOLD
-    return strength(fair) >= THRESHOLD or (fair.foreign and fair.cosine >= FOREIGN_COSINE)
+        return (fair.coverage + LEXICAL_BM25_WEIGHT * fair.bm25) / LEXICAL_THRESHOLD
+    by_rule = strength(fair) / THRESHOLD
+    return max(by_rule, fair.cosine / FOREIGN_COSINE) if fair.foreign else by_rule
+
+
+def is_grounded(evidence: Evidence) -> bool:
+    return degree(evidence) >= 1.0
 
 
 def strength(evidence: Evidence) -> float:

@@ -41,6 +41,10 @@ class Ranked:
     evidence: Evidence
     grounded: bool
 
+    @property
+    def relevance(self) -> float:
+        return relevance.degree(self.evidence) if self.scored else 0.0
+
 
 class Retriever:
     """Searches the store's published index and follows it when it is replaced.
@@ -69,7 +73,7 @@ class Retriever:
         if outlined:
             return Retrieval(question, outlined, grounded=True, overview=True)
         ranked = await self.rank(question, history=history, page=page, selection=selection)
-        return Retrieval(question, passages(ranked.scored, k), ranked.grounded)
+        return Retrieval(question, passages(ranked.scored, k), ranked.grounded, relevance=ranked.relevance)
 
     async def rank(
         self,

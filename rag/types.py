@@ -138,12 +138,15 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Retrieval:
-    """What was found for a question, best first. `grounded` is False when the book does not seem to hold the answer."""
+    """What was found for a question, best first. `grounded` is False when the book does not seem to hold the answer;
+    `relevance` says how far: 1 and more is grounded, a half and less has next to nothing to do with the book.
+    """
 
     query: str
     passages: tuple[Passage, ...]
     grounded: bool
     overview: bool = False
+    relevance: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
