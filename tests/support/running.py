@@ -10,9 +10,13 @@ from dataclasses import dataclass
 import httpx
 import uvicorn
 
-from app import build, server_options
+from app import server_options
+from rag.build import build_conversations, build_pipeline
+from rag.chat import Waits
 from rag.settings import Settings
+from web.api import create_app
 from web.services import Services
+from web.ui import mount
 
 START_SECONDS = 60
 
@@ -35,8 +39,10 @@ class Running:
 
 
 @contextlib.contextmanager
-def running_app(settings: Settings) -> Iterator[Running]:
-    app = build(settings)
+def running_app(settings: Settings, waits: Waits | None = None) -> Iterator[Running]:
+    """What `app.build` builds; `waits` shortens what a reader waits for."""
+    services = Services(settings, build_pipeline(settings, waits=waits), build_conversations(settings))
+    app = mount(create_app(services), services)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         options = server_options(settings) | {"host": "127.0.0.1", "port": listener.getsockname()[1]}
@@ -46,7 +52,7 @@ def running_app(settings: Settings) -> Iterator[Running]:
         url = f"http://127.0.0.1:{options['port']}"
         try:
             _wait_until_it_answers(url, thread)
-            yield Running(url, app.state.services, server)
+            yield Running(url, services, server)
         finally:
             server.should_exit = True
             thread.join(15)

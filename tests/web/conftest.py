@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from rag.chat import Waits
 from rag.settings import Settings
 from tests.support.books import write_book
 from tests.support.openai_server import OpenAIServer
@@ -24,7 +25,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     content = write_book(tmp_path / "content")
     with ExitStack() as stack:
 
-        def begin(ready: bool = True, **settings: Any) -> Running:
+        def begin(ready: bool = True, waits: Waits | None = None, **settings: Any) -> Running:
             usual: dict[str, Any] = {
                 "content_dir": content,
                 "data_dir": tmp_path / "data",
@@ -32,7 +33,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
                 "rate_limit": "10000/minute",
                 "book_url": "https://example.org/book/",
             }
-            running = stack.enter_context(running_app(Settings(**(usual | settings))))
+            running = stack.enter_context(running_app(Settings(**(usual | settings)), waits))
             if ready:
                 running.wait_for_index()
             return running

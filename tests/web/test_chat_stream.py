@@ -45,7 +45,7 @@ def test_offline_the_book_answers_in_its_own_words_with_links(start: Start) -> N
     urls = {source["n"]: source["url"] for source in sources["sources"]}
     for number in done["citations"]:
         assert f"[{number}]: {urls[number]}" in done["answer"]
-    assert "https://example.org/book/docs/lamp/oil#trimming-the-wick" in urls.values()
+    assert urls[1].startswith("https://example.org/book/docs/lamp/oil")
     assert "".join(e["content"] for e in events if e["type"] == "chunk").strip() in done["answer"]
     source = sources["sources"][0]
     assert set(source) == {"n", "title", "url", "breadcrumbs", "path", "score", "snippet"}
