@@ -61,9 +61,17 @@ def ask(options: argparse.Namespace) -> int:
 
 
 def search(options: argparse.Namespace) -> int:
-    from rag import ask_command
+    from rag import ask_command, eval_command
 
+    if options.batch is not None:
+        return eval_command.run_batch(options.batch, options.k)
     return ask_command.run_search(options.query, options.k, as_json=options.json)
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    from rag import eval_command
+
+    return eval_command.run_eval(options)
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -95,6 +103,12 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         from rag import ask_command
 
         ask_command.add_search_arguments(command)
+    command = commands.add_parser("eval", help="judge retrieval and answers on a file of questions")
+    command.set_defaults(run=evaluate)
+    if chosen == "eval":
+        from rag import eval_command
+
+        eval_command.add_arguments(command)
     return parser.parse_args(arguments)
 
 

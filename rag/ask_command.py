@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
 from rag.errors import RagError
@@ -28,7 +29,9 @@ def add_ask_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_search_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("query", help="what to look for")
+    asked = parser.add_mutually_exclusive_group(required=True)
+    asked.add_argument("query", nargs="?", help="what to look for")
+    asked.add_argument("--batch", type=Path, metavar="FILE", help="JSON lines of questions; prints a line for each")
     parser.add_argument("-k", type=_count, default=10, help="how many passages (default 10)")
     parser.add_argument("--json", action="store_true", help="print the passages as one JSON object")
 

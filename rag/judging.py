@@ -6,6 +6,7 @@ counted in words of common runs of four or more; white space and Markdown marks 
 
 import random
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -70,6 +71,8 @@ def _words(text: str) -> list[str]:
 def _shares(piece: list[str], chunk: list[str]) -> bool:
     shorter = min(len(piece), len(chunk))
     if not shorter:
+        return False
+    if (Counter(piece) & Counter(chunk)).total() < SHARE * shorter:
         return False
     run = min(SHORTEST_RUN, shorter)
     blocks = SequenceMatcher(None, piece, chunk, autojunk=False).get_matching_blocks()
