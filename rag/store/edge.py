@@ -3,6 +3,8 @@
 Both only arrange shards: what the engine is asked and how stands in `search` and `shard`.
 """
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,6 +21,7 @@ from rag.store.search import Ask, Found
 from rag.store.shard import Shard
 from rag.types import Chunk, DocumentRecord, Hit, IndexInfo
 
+_log = logging.getLogger(__name__)
 ENGINE = f"qdrant-edge {version('qdrant-edge-py')}"
 
 
@@ -34,7 +37,9 @@ class _Reader:
     idf: dict[int, float] = field(default_factory=dict)
 
     async def ask(self, batch: Sequence[Ask]) -> list[list[Found]]:
-        return self.shard.ask(batch)
+        answers = self.shard.ask(batch)
+        await asyncio.sleep(0)  # the engine has kept everybody waiting: others first
+        return answers
 
     def retire(self) -> None:
         self.retired = True
@@ -69,8 +74,16 @@ class EdgeStore:
         stamp = self._generations.stamp()
         if stamp == self._stamp:
             return False
-        lease = self._generations.hold()
-        old, self._reader = self._reader, self._opened(lease) if lease is not None else None
+        old = self._reader
+        try:
+            lease = self._generations.hold()
+            self._reader = self._opened(lease) if lease is not None else None
+        except (StoreUnavailable, IndexMismatch) as error:
+            if old is None:
+                raise
+            _log.warning("The new index is not taken up, the old one answers on. %s", error)
+            self._stamp = stamp
+            return False
         self._stamp = stamp
         if old is not None:
             old.retire()
