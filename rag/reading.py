@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TypeVar
 
+from rag.cognates import Cognates
 from rag.languages import is_foreign, shared_words
 from rag.lexical import Lexicon
 from rag.store.base import IndexConfig, VectorStore
@@ -25,15 +26,17 @@ class Reading:
         self.lexicon = Lexicon(config.language, config.average_words)
         self.titles = [document.title for document in documents if document.chunks]
         self.sample = " ".join(f"{document.title} {document.lead}" for document in documents[:TITLES_READ])
+        headings = (heading.text for document in documents for heading in document.headings)
+        self._cognates = Cognates([*self.titles, *headings])
         self._terms: OrderedDict[str, list[int]] = OrderedDict()
         self._idf: OrderedDict[int, float] = OrderedDict()
 
     def is_foreign(self, question: str) -> bool:
         return is_foreign(question, self.config.language)
 
-    def lexical(self, question: str) -> str:
-        """The part of a question that can stand in the book."""
-        return shared_words(question) if self.is_foreign(question) else question
+    def searched(self, question: str) -> str:
+        """The question; of one in another language what can stand in the book, and what looks like it there."""
+        return self._cognates.translated(shared_words(question)) if self.is_foreign(question) else question
 
     def terms(self, chunk: Chunk) -> list[int]:
         """The chunk's stemmed terms in text order, heading path first."""

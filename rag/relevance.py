@@ -54,13 +54,15 @@ MINILM = Scale(floor=0.17, ceiling=0.75)
 class Evidence:
     """`cosine` is None where there is none to judge by; the other two are shares of the question's idf mass.
 
-    `foreign`: the question is in another language than the book, and shares few words with it at best.
+    `foreign`: the question is in another language than the book, and shares few words with it at best; `polyglot`: the
+    model behind the cosine knows both.
     """
 
     cosine: float | None
     coverage: float
     bm25: float
     foreign: bool = False
+    polyglot: bool = False
 
 
 def scale_of(foreign: Sequence[float], own: Sequence[float]) -> Scale:
@@ -90,7 +92,8 @@ def degree(evidence: Evidence) -> float:
     if fair.cosine is None:
         return (fair.coverage + LEXICAL_BM25_WEIGHT * fair.bm25) / LEXICAL_THRESHOLD
     by_rule = strength(fair) / THRESHOLD
-    return max(by_rule, fair.cosine / FOREIGN_COSINE) if fair.foreign else by_rule
+    trusted = fair.foreign and fair.polyglot
+    return max(by_rule, fair.cosine / FOREIGN_COSINE) if trusted else by_rule
 
 
 def is_grounded(evidence: Evidence) -> bool:

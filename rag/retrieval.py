@@ -29,6 +29,8 @@ SELECTION_CHARS = 2000
 MOST_KEPT = 8
 COVERING = 3
 OVERVIEW_CHUNKS = 8
+OUTLINE_LEADS = 3
+OUTLINE_SCORE = 1.2
 OWN_PROBES = 9
 ENGLISH = "english"
 
@@ -72,29 +74,36 @@ class Retriever:
         outlined = await self._outlined(question, page, alone=not history and not selection)
         if outlined:
             return Retrieval(question, outlined, grounded=True, overview=True)
-        ranked = await self.rank(question, history=history, page=page, selection=selection)
+        ranked = await self._search(question, history, page, selection)
         return Retrieval(question, passages(ranked.scored, k), ranked.grounded, relevance=ranked.relevance)
 
-    async def rank(
-        self,
-        question: str,
-        *,
-        history: Sequence[Exchange] = (),
-        page: Page | None = None,
-        selection: str | None = None,
+    async def rank(self, question: str, *, history: Sequence[Exchange] = (), page: Page | None = None) -> Ranked:
+        """Every candidate chunk, neither cut nor joined. Where the outline answers, its first chunks lead."""
+        ranked = await self._search(question, history, page, None)
+        outlined = await self._outlined(question, page, alone=not history)
+        if not outlined:
+            return ranked
+        whole = len({passage.chunk.path for passage in outlined}) > OUTLINE_LEADS
+        leads = [passage.chunk.id for passage in outlined[: 1 if whole else OUTLINE_LEADS]]
+        first = [Scored(Hit(chunk), OUTLINE_SCORE) for chunk in await self._store.chunks(leads)]
+        rest = [item for item in ranked.scored if item.hit.chunk.id not in leads]
+        return Ranked([*first, *rest], ranked.evidence, grounded=True)
+
+    async def _search(
+        self, question: str, history: Sequence[Exchange], page: Page | None, selection: str | None
     ) -> Ranked:
-        """Every candidate chunk, neither cut nor joined; an overview question is searched like any other."""
         reading = await self._current()
         parts = [(part.text, part.weight) for part in followups.weigh(question, history)]
         if selection and selection.strip():
             parts.append((selection[:SELECTION_CHARS], SELECTION_WEIGHT))
         query = await self._query(reading, parts)
         hits = await self._store.search(query, CANDIDATES, _kept(history))
-        scored = _scored(reading, self._weights(reading, query), hits, question, page)
-        evidence = await self._evidence(reading, query, scored, foreign=reading.is_foreign(question))
+        foreign = reading.is_foreign(question)
+        scored = _scored(reading, self._weights(reading, query, foreign=foreign), hits, question, page)
+        evidence = await self._evidence(reading, query, scored, foreign=foreign)
         grounded = bool(hits) and relevance.is_grounded(evidence)
         if grounded and history and not selection and not followups.depends(question):
-            grounded = (await self.rank(question)).grounded
+            grounded = (await self._search(question, (), None, None)).grounded
         return Ranked(scored, evidence, grounded)
 
     async def _current(self) -> Reading:
@@ -114,18 +123,24 @@ class Retriever:
         return all(legible(self._embedder.fingerprint, part) for part in (reading.sample, text))
 
     async def _query(self, reading: Reading, parts: Sequence[tuple[str, float]]) -> StoreQuery:
-        sparse = followups.merge((reading.lexicon.query(reading.lexical(text)), weight) for text, weight in parts)
+        read = [(reading.searched(text), weight) for text, weight in parts]
+        sparse = followups.merge((reading.lexicon.query(text), weight) for text, weight in read)
         if not self._dense(reading, parts[0][0]):
             return StoreQuery(sparse)
+        parts = read if self._english_model else parts
         vectors = await asyncio.gather(*(self._embedder.embed_query(text) for text, _ in parts))
         weighted = [(vector, weight) for vector, (_, weight) in zip(vectors, parts, strict=True)]
         return StoreQuery(sparse, followups.blend(weighted))
 
-    def _weights(self, reading: Reading, query: StoreQuery) -> Weights:
+    def _weights(self, reading: Reading, query: StoreQuery, *, foreign: bool) -> Weights:
         if query.dense is None:
             return scoring.LEXICAL
-        english_model = self._embedder.fingerprint.startswith(ENGLISH_MODEL)
-        return scoring.DIM if english_model and reading.config.language != ENGLISH else scoring.HYBRID
+        dim = self._english_model and (foreign or reading.config.language != ENGLISH)
+        return scoring.DIM if dim else scoring.HYBRID
+
+    @property
+    def _english_model(self) -> bool:
+        return self._embedder.fingerprint.startswith(ENGLISH_MODEL)
 
     async def _evidence(
         self, reading: Reading, query: StoreQuery, scored: Sequence[Scored], *, foreign: bool
@@ -139,12 +154,12 @@ class Retriever:
         held = relevance.coverage(weights, [reading.terms(hit.chunk) for hit in hits[:COVERING]])
         mass = sum(weights.values())
         cosine = await self._cosine(reading, hits) if query.dense is not None else None
-        return Evidence(cosine, held, best / mass if mass else 0.0, foreign)
+        return Evidence(cosine, held, best / mass if mass else 0.0, foreign, polyglot=not self._english_model)
 
     async def _cosine(self, reading: Reading, hits: Sequence[Hit]) -> float | None:
         """The best window's cosine on MiniLM's scale."""
         best = max((hit.window_cosine or hit.chunk_cosine for hit in hits), default=0.0)
-        if self._embedder.fingerprint.startswith(ENGLISH_MODEL):
+        if self._english_model:
             return best
         async with self._calibrating:
             if self._scale is None or self._scale[0] is not reading:

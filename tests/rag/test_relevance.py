@@ -27,11 +27,12 @@ def test_the_parts_have_the_weights_they_were_measured_with() -> None:
 
 
 def test_a_foreign_question_is_judged_by_what_it_can_share() -> None:
-    shares_a_term = (0.38, 0.40, 0.45)
+    shares_a_term = (0.38, 0.35, 0.40)
     assert not is_grounded(Evidence(*shares_a_term))
     assert is_grounded(Evidence(*shares_a_term, foreign=True))
-    assert is_grounded(Evidence(0.42, 0.0, 0.0, foreign=True)), "a model that knows both languages is believed"
-    assert not is_grounded(Evidence(0.25, 0.0, 0.0, foreign=True))
+    assert is_grounded(Evidence(0.42, 0.0, 0.0, foreign=True, polyglot=True)), "it knows both languages"
+    assert not is_grounded(Evidence(0.42, 0.0, 0.0, foreign=True))
+    assert not is_grounded(Evidence(0.25, 0.0, 0.0, foreign=True, polyglot=True))
 
 
 def test_coverage_is_the_share_of_idf_mass_that_one_text_holds() -> None:
