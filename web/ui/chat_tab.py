@@ -1,0 +1,227 @@
+"""The chat tab: a conversation that streams, can be stopped, retried, edited and taken up again after a restart.
+
+The conversation lives in the reader's browser (`turns.Chat`); the server draws it and forgets it. Which earlier
+conversations there are is the browser's business alone (web/static/ui.js).
+"""
+
+import hashlib
+import html
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import gradio as gr
+
+from rag.errors import RagError
+from rag.settings import Settings
+from web.asking import Client
+from web.problems import Problem, problem_of, whole_seconds
+from web.services import Services
+from web.ui.answering import Answering
+from web.ui.banner import banner, header, welcome
+from web.ui.messages import feedback_of, messages_of, turn_at
+from web.ui.render import DELIMITERS
+from web.ui.turns import Chat, Turn, read_chat
+
+CONCURRENCY = 8
+BANNER_SECONDS = 2.0
+Update = dict[Any, Any]
+
+PRIVATE: dict[str, Any] = {"api_visibility": "private"}
+AT_ONCE: dict[str, Any] = {"queue": False, "show_progress": "hidden", **PRIVATE}
+ANSWERING: dict[str, Any] = {"concurrency_limit": CONCURRENCY, "concurrency_id": "chat", "show_progress": "hidden"}
+
+
+class ChatTab:
+    """Built inside a gr.Tab; `connect` wires it once the page around it is there."""
+
+    def __init__(self, services: Services, page_header: gr.HTML) -> None:
+        self._services, self.header = services, page_header
+        self._answering = Answering(services.asking)
+        self.notes = gr.HTML(elem_classes="notes")
+        key, secret = book_key(services.settings), "kept-in-the-browser-only"
+        self.chat = gr.BrowserState(None, storage_key=f"ask-{key}-open", secret=secret)
+        self.shelf = gr.BrowserState([], storage_key=f"ask-{key}-all", secret=secret)
+        with gr.Row(elem_classes="tools"):
+            self.history = gr.HTML(elem_id="history", js_on_load="askTheBook.listen(element, trigger)")
+            self.fresh = gr.Button("New conversation", size="sm", scale=0, min_width=150)
+        self.chatbot = _chatbot()
+        self.box = gr.Textbox(
+            label="Your question",
+            show_label=False,
+            placeholder="Ask the book…",
+            lines=1,
+            max_lines=6,
+            max_length=2000,
+            submit_btn=True,
+            stop_btn=False,
+            autofocus=True,
+            elem_id="question",
+        )
+        self.clock = gr.Timer(BANNER_SECONDS, active=False)
+
+    def connect(self, demo: gr.Blocks) -> None:
+        answer_to = [self.chatbot, self.box, self.chat]
+        asked = {**ANSWERING, **PRIVATE, "outputs": answer_to}
+        self.box.submit(self.ask, [self.box, self.chat], **asked)
+        self.chatbot.example_select(self.ask_example, [self.chat], **asked)
+        self.chatbot.retry(self.retry, [self.chat], **asked)
+        self.chatbot.edit(self.edit, [self.chat], **asked)
+        self.chatbot.undo(self.undo, [self.chat], answer_to, **AT_ONCE)
+        self.chatbot.clear(self.begin, None, answer_to, **AT_ONCE)
+        self.chatbot.like(self.like, [self.chat], [self.chat], **AT_ONCE)
+        self.box.stop(self.stop, None, None, **AT_ONCE)
+        self.fresh.click(self.begin, None, answer_to, **AT_ONCE)
+        self._connect_history(demo, answer_to)
+        state = [self.header, self.notes, self.chatbot, self.clock]
+        demo.load(self.look, None, state, **AT_ONCE).then(None, js="() => askTheBook.titled()", **PRIVATE)
+        self.clock.tick(self.look, None, state, **AT_ONCE)
+
+    def _connect_history(self, demo: gr.Blocks, answer_to: list[Any]) -> None:
+        """Only the conversation that is opened travels to the server, to be drawn."""
+        demo.load(self.open, [self.chat], answer_to, **AT_ONCE)
+        self.history.select(self.open, [self.shelf], answer_to, js="(shelf) => askTheBook.chosen(shelf)", **AT_ONCE)
+        self.history.delete(None, [self.shelf], [self.shelf], js="(shelf) => askTheBook.without(shelf)", **PRIVATE)
+        self.chat.change(None, [self.shelf, self.chat], [self.shelf], js="askTheBook.shelve", **PRIVATE)
+        for changed in (self.shelf.change, demo.load):
+            changed(None, [self.shelf, self.chat], [self.history], js="askTheBook.list", **PRIVATE)
+
+    # What the reader does
+
+    async def ask(self, question: str, kept: Any, request: gr.Request) -> AsyncGenerator[Update, None]:  # noqa: ANN401
+        async for update in self._converse(read_chat(kept), question, request):
+            yield update
+
+    async def ask_example(self, kept: Any, event: gr.SelectData, request: gr.Request) -> AsyncGenerator[Update, None]:  # noqa: ANN401
+        async for update in self._converse(read_chat(kept), str(event.value["text"]), request):
+            yield update
+
+    async def retry(self, kept: Any, event: gr.RetryData, request: gr.Request) -> AsyncGenerator[Update, None]:  # noqa: ANN401
+        chat = read_chat(kept)
+        place = turn_at(chat, _index(event))
+        if place >= 0:
+            async for update in self._converse(chat.before(place), chat.turns[place].question, request):
+                yield update
+
+    async def edit(self, kept: Any, event: gr.EditData, request: gr.Request) -> AsyncGenerator[Update, None]:  # noqa: ANN401
+        chat = read_chat(kept)
+        question = html.unescape(str(event.value))
+        async for update in self._converse(chat.before(turn_at(chat, _index(event))), question, request):
+            yield update
+
+    def undo(self, kept: Any) -> Update:  # noqa: ANN401
+        chat = read_chat(kept)
+        question = chat.turns[-1].question if chat.turns else ""
+        return self._drawn(chat.before(len(chat.turns) - 1)) | {self.box: gr.Textbox(value=question)}
+
+    def begin(self) -> Update:
+        return self._drawn(Chat())
+
+    def open(self, kept: Any) -> Update:  # noqa: ANN401
+        """An earlier conversation; an answer that a reload cut short is shown as far as it came."""
+        chat = read_chat(kept)
+        turns = [turn if turn.ended else turn.model_copy(update={"ended": "stopped"}) for turn in chat.turns]
+        return self._drawn(chat.model_copy(update={"turns": turns}))
+
+    def like(self, kept: Any, event: gr.LikeData) -> Any:  # noqa: ANN401
+        """Counted, and remembered with the conversation; what was said is not kept."""
+        chat = read_chat(kept)
+        place = turn_at(chat, _index(event))
+        if place < 0:
+            return gr.skip()
+        liked = {True: True, "Like": True, False: False, "Dislike": False}.get(event.liked)
+        turns = list(chat.turns)
+        turns[place] = turns[place].model_copy(update={"liked": liked})
+        return chat.model_copy(update={"turns": turns}).model_dump()
+
+    def stop(self, request: gr.Request) -> None:
+        self._answering.stop(request.session_hash or "")
+
+    async def look(self) -> Update:
+        """The book's name and state; looked at again while the index is not ready."""
+        pipeline = self._services.pipeline
+        status = await pipeline.status()
+        ready = status.documents > 0
+        examples: Any = [{"text": question} for question in await pipeline.examples()] if ready else []
+        return {
+            self.header: header(pipeline.title),
+            self.notes: banner(status, pipeline.jobs.running()),
+            self.chatbot: gr.Chatbot(placeholder=welcome(pipeline.title, ready), examples=examples),
+            self.clock: gr.Timer(active=status.index_state != "ready"),
+        }
+
+    # Answering
+
+    async def _converse(self, chat: Chat, question: str, request: gr.Request) -> AsyncGenerator[Update, None]:
+        session = request.session_hash or ""
+        if not question.strip():
+            return
+        if self._answering.busy(session):
+            gr.Info("An answer is being written. Stop it first, or wait for its end.")
+            return
+        yield self._drawn(chat.with_turn(Turn(question=question[:2000]))) | {self.box: writing("")}
+        client = Client(request.client.host if request.client else None, surface="ui")
+        history = chat.exchanges(self._services.settings.max_context_messages)
+        try:
+            async for turn in self._answering.answer(session, client, question, history):
+                after = chat.with_turn(turn)
+                yield self._drawn(after) if turn.ended else {self.chatbot: messages_of(after)}
+        except (Problem, RagError) as refusal:
+            yield self._drawn(chat) | {self.box: reading(question)}
+            raise gr.Error(sentence(problem_of(refusal)), title="Not answered", print_exception=False) from None
+
+    def _drawn(self, chat: Chat) -> Update:
+        messages: Any = messages_of(chat)
+        return {
+            self.chatbot: gr.Chatbot(value=messages, feedback_value=feedback_of(chat)),
+            self.box: reading(),
+            self.chat: chat.model_dump(),
+        }
+
+
+def _chatbot() -> gr.Chatbot:
+    return gr.Chatbot(
+        label="Conversation",
+        show_label=False,
+        elem_id="conversation",
+        height=None,
+        editable="user",
+        latex_delimiters=DELIMITERS,
+        buttons=["copy"],
+        feedback_options=("Like", "Dislike"),
+        layout="bubble",
+        allow_tags=False,
+        line_breaks=False,
+        group_consecutive_messages=True,
+        placeholder=welcome("the book", False),
+    )
+
+
+def book_key(settings: Settings) -> str:
+    """The same for every start of one book, another one for another book on the same address."""
+    named = f"{settings.book_url}|{settings.book_title}|{settings.content_dir.resolve()}"
+    return hashlib.sha256(named.encode()).hexdigest()[:12]
+
+
+def reading(question: str | None = None) -> gr.Textbox:
+    """The box while a question can be asked."""
+    if question is None:
+        return gr.Textbox(submit_btn=True, stop_btn=False)
+    return gr.Textbox(value=question, submit_btn=True, stop_btn=False)
+
+
+def writing(question: str) -> gr.Textbox:
+    """The box while an answer is written."""
+    return gr.Textbox(value=question, submit_btn=False, stop_btn=True)
+
+
+def sentence(problem: Problem) -> str:
+    """What the reader is told, with how long to wait where that is known."""
+    wait = whole_seconds(problem.retry_after) if problem.retry_after else 0
+    return (
+        problem.message if not wait or f"{wait} s" in problem.message else f"{problem.message} Try again in {wait} s."
+    )
+
+
+def _index(event: Any) -> int:  # noqa: ANN401 - gradio gives a number or a pair
+    index = event.index[0] if isinstance(event.index, list | tuple) else event.index
+    return int(index)

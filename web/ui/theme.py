@@ -1,0 +1,26 @@
+"""How the page looks: Gradio's default theme in slate and indigo, its own copy of IBM Plex Sans, our sheet and script.
+
+Nothing comes from another host.
+"""
+
+from pathlib import Path
+
+import gradio as gr
+
+STATIC = Path(__file__).parent.parent / "static"
+CSS = STATIC / "ui.css"
+
+
+def theme() -> gr.themes.Default:
+    return gr.themes.Default(
+        primary_hue="indigo",
+        secondary_hue="indigo",
+        neutral_hue="slate",
+        font=(gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)), "ui-sans-serif", "system-ui", "sans-serif"),
+        font_mono=(gr.themes.LocalFont("IBM Plex Mono", weights=(400, 700)), "ui-monospace", "monospace"),
+    )
+
+
+def head() -> str:
+    """The script of the page. It is small, and in the page it needs no route of its own."""
+    return f"<script>{(STATIC / 'ui.js').read_text(encoding='utf-8')}</script>"
