@@ -11,7 +11,7 @@ from tests.support.openai_script import Behaviour, Cut, Garbage, Refuse, Stall, 
 from tests.support.openai_server import OpenAIServer
 from tests.web.conftest import Start, ask, only
 
-QUESTION = "How often must the wick be trimmed?"
+QUESTION = "What does soot on the lens do to the range of the light?"
 BEFORE: dict[str, Behaviour] = {
     "the key is refused": Refuse(401),
     "too many requests": Refuse(429, retry_after=120),
@@ -35,9 +35,9 @@ def test_before_the_first_token_the_book_itself_answers(
     assert notice["code"] == "degraded"
     assert openai_server.key not in str(events)
     done = only(events, "done")
-    assert "four hours" in done["answer"]
+    assert "halves the range" in done["answer"]
     openai_server.always(None, route="chat")
-    assert not [e for e in ask(app.url, QUESTION + " Please.") if e["type"] == "notice"], "recovery needs nobody"
+    assert not [e for e in ask(app.url, QUESTION + " Tell me.") if e["type"] == "notice"], "recovery needs nobody"
 
 
 @pytest.mark.parametrize("behaviour", [Cut(after=3), StreamError(after=3)], ids=["cut", "error"])
@@ -82,7 +82,7 @@ def test_a_spent_budget_is_said_and_survived(
     app = start(daily_token_budget=1, **openai_settings)
     ask(app.url, QUESTION)
     calls = len(openai_server.requests("chat"))
-    events = ask(app.url, "What does a December night take?")
+    events = ask(app.url, "How many litres of oil does a December night take?")
     assert only(events, "notice")["code"] == "degraded"
     assert "nine litres" in only(events, "done")["answer"]
     assert len(openai_server.requests("chat")) == calls, "nothing more is spent"
