@@ -298,6 +298,7 @@ class _Run:
             self.tally.stage = "finishing"
             yield self.tally.progressed()
             await writer.publish()
+            await self.parts.store.refresh()  # lets go of the old index, which the writer can then remove
         if self.rebuild and whole and not done and self.embedder is self.parts.embedder:
             await self.parts.embedder.prune()
 
