@@ -1,0 +1,117 @@
+"""An ingest may be killed at any moment: the old index stays, and the next run ends where an undisturbed one does."""
+
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from rag.embedding.openai import OpenAIEmbedder
+from rag.provider import Provider
+from tests.support.ingesting import Contents, command, contents, environment, finished, ingest, page, write_book
+from tests.support.openai_script import Limits
+from tests.support.openai_server import OpenAIServer
+
+QUESTIONS = ["How does the tendon torque the gait?", "Which filter reduces the noise of the encoder?", "page 17"]
+MOMENTS = [0.05, 0.2, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0]  # shares of an undisturbed run
+
+
+@dataclass
+class World:
+    folder: Path
+    server: OpenAIServer
+
+    @property
+    def content(self) -> Path:
+        return self.folder / "content"
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {"OPENAI_BASE_URL": self.server.base_url, "OPENAI_API_KEY": self.server.key}
+
+    def ingest(self, data: Path) -> float:
+        """To its end; how long it took, in seconds."""
+        began = time.monotonic()
+        end = finished(ingest(self.content, data, "--events", **self.settings))
+        assert (end.status, end.failed) == ("completed", 0)
+        return time.monotonic() - began
+
+    def kill(self, data: Path, after: float) -> bool:
+        """Starts an ingest and kills it; False when it had ended before."""
+        process = subprocess.Popen(
+            command("--events"),
+            env=environment(self.content, data, **self.settings),
+            cwd=self.folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            process.wait(after)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+        return process.wait() == -signal.SIGKILL
+
+    def contents(self, data: Path) -> Contents:
+        provider = Provider(api_key=self.server.key, base_url=self.server.base_url)
+        return contents(data, QUESTIONS, OpenAIEmbedder(provider))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    limits = Limits(native_dimensions=32, latency=0.05)
+    with OpenAIServer(limits=limits) as server:
+        yield World(tmp_path_factory.mktemp("kill"), server)
+
+
+def test_a_first_ingest_may_be_killed(world: World, tmp_path: Path) -> None:
+    write_book(world.content, 40)
+    seconds = world.ingest(tmp_path / "undisturbed")
+    expected = world.contents(tmp_path / "undisturbed")
+    killed = 0
+    for number, share in enumerate(MOMENTS[::2]):
+        data = tmp_path / f"data-{number}"
+        killed += world.kill(data, share * seconds)
+        world.ingest(data)
+        expected.assert_same(world.contents(data))
+    assert killed >= 3
+
+
+def test_an_ingest_of_changes_may_be_killed(world: World, tmp_path: Path) -> None:
+    write_book(world.content, 40)
+    world.ingest(tmp_path / "old")
+    old = world.contents(tmp_path / "old")
+    change(world.content)
+    shutil.copytree(tmp_path / "old", tmp_path / "new")
+    seconds = world.ingest(tmp_path / "new")
+    new = world.contents(tmp_path / "new")
+    assert new.records != old.records
+    killed = 0
+    for number, share in enumerate(MOMENTS):
+        data = tmp_path / f"data-{number}"
+        shutil.copytree(tmp_path / "old", data)
+        killed += world.kill(data, share * seconds)
+        done = published(data, tmp_path / "old")
+        world.contents(data).assert_same(new if done else old)
+        world.ingest(data)
+        new.assert_same(world.contents(data))
+        left = len(list((data / "index").iterdir()))
+        assert done or left == 3, "what a killed run left is swept by the next that writes"
+    assert killed >= 6
+
+
+def published(data: Path, old: Path) -> bool:
+    return (data / "index" / "current").read_text() != (old / "index" / "current").read_text()
+
+
+def change(content: Path) -> None:
+    """Half of the pages change, some go, some come."""
+    for number in range(20):
+        (content / "part-0" / f"page-{number:05}.md").write_text(page(number, seed=2))
+    for number in range(20, 25):
+        (content / "part-0" / f"page-{number:05}.md").unlink()
+    for number in range(100, 110):
+        (content / "part-0" / f"page-{number:05}.md").write_text(page(number, seed=2))
