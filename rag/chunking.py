@@ -25,6 +25,8 @@ CHUNKER_VERSION = "1"
 
 _NAMESPACE = UUID("5f3a1c52-8d0e-4b6f-9a57-2f6f1f0c7b1e")
 _TARGET = 0.8  # of the limit
+_LONGEST_MARK = 32  # characters of a fence's mark that are repeated
+_CLOSING = 16  # tokens that closing an open fence may cost
 _FIRST_WORDS = 6
 _WORD = re.compile(r"[^\W_]+")
 _FENCE = re.compile(r"[ \t>]*+(?:(?:[-*+]|\d{1,9}[.)])[ \t]++)?+(`{3,}|~{3,})(.*)")
@@ -40,11 +42,12 @@ def split(document: Document, *, limit: int = 500, overlap: int = 50) -> list[Ch
     """
     page = page_of(document)
     ruler = Ruler(page)
-    target = int(limit * _TARGET)
-    splitter = Splitter(page, ruler, limit, target, overlap)
+    room = limit - _CLOSING if page.lean.unclosed else limit
+    target = int(room * _TARGET)
+    splitter = Splitter(page, ruler, room, target, overlap)
     chunks: list[Chunk] = []
     seen: Counter[str] = Counter()
-    for group in Packer(page, ruler, splitter, limit, target).groups():
+    for group in Packer(page, ruler, splitter, room, target).groups():
         made = _chunk(document, page, ruler, group, limit, len(chunks), seen)
         if made is not None:
             chunks.append(made)
@@ -58,7 +61,7 @@ def _chunk(
     if found is None:
         return None
     text, count, chars, (first, after) = found
-    if page.lean.unclosed and (mark := _open_fence(text)):
+    if page.lean.unclosed and (mark := _open_fence(text)) and len(mark) <= _LONGEST_MARK:
         text = f"{text}\n{mark}"
         count = tokens.count(text)
     path, anchor = page.path_at(_first_body_line(page, first, after))
@@ -96,7 +99,8 @@ def _text(page: Page, ruler: Ruler, group: Group, limit: int) -> Found | None:
         return None
     text = "\n\n".join(part for part, _, _ in parts)
     chars = (parts[0][1][0], parts[-1][1][1])
-    return text, tokens.count(text), chars, (parts[0][2][0], parts[-1][2][1])
+    known = group[0].tokens if len(group) == 1 and group[0].exact else None
+    return text, tokens.count(text) if known is None else known, chars, (parts[0][2][0], parts[-1][2][1])
 
 
 def _faithful(page: Page, ruler: Ruler, first: int, after: int) -> str | None:

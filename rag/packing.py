@@ -125,7 +125,9 @@ class Packer:
             return [replace(first, first=lead, tokens=first.tokens + above, level=level), *parts[1:]]
         text = f"{self.ruler.text(lead, block.first)}\n\n{first.text}"
         chars = (self.page.position(lead), (first.chars or (0, self.page.end(first.after - 1)))[1])
-        joined = replace(first, first=lead, text=text, chars=chars, tokens=first.tokens + above + 1, level=level)
+        joined = replace(
+            first, first=lead, text=text, chars=chars, tokens=first.tokens + above + 1, level=level, exact=False
+        )
         return [joined, *parts[1:]]
 
     def _unsaid(self, lead: int, first: int) -> list[Piece]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rag import tokens
 from rag.markdown import Page
@@ -23,6 +24,7 @@ class Piece:
     text: str | None = None
     chars: tuple[int, int] | None = None
     introduces: bool = False  # ends in a colon: what follows belongs to it
+    exact: bool = False  # `tokens` is the count of `text`
     shown: bool = False  # code, a table or a list: what a colon points at
 
 
@@ -36,8 +38,17 @@ class Ruler:
         self._lines = page.lines
         text = "\n".join(page.lines)
         newlines = np.flatnonzero(np.frombuffer(text.encode(), dtype=np.uint8) == 10) + 1
-        ends = tokens.offsets(text)
-        self._before: list[int] = [0, *np.searchsorted(ends, newlines, side="right").tolist(), len(ends)]
+        self._ends = tokens.offsets(text)
+        self._bytes: list[int] = [0, *newlines.tolist()]
+        before = np.searchsorted(self._ends, newlines, side="right")
+        self._before: list[int] = [0, *before.tolist(), len(self._ends)]
+
+    def ends(self, line: int, start: int, end: int) -> NDArray[np.int64]:
+        """Where tokens end within a range of bytes counted from the beginning of a line, counted from its start."""
+        start, end = self._bytes[line] + start, self._bytes[line] + end
+        first, last = np.searchsorted(self._ends, (start, end), side="right")
+        within = self._ends[first:last] - start
+        return within if len(within) and within[-1] == end - start else np.append(within, end - start)
 
     def span(self, first: int, after: int) -> int:
         """Tokens of the lines with the line ends that follow them."""

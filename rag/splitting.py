@@ -16,6 +16,7 @@ from itertools import accumulate
 from math import ceil
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rag import tokens
 from rag.markdown import Block, Page, children
@@ -61,7 +62,7 @@ class Splitter:
         """Sentences packed to equal pieces; a piece begins with the sentence before it if that is short."""
         text = "\n".join(self.page.lines[first:after])
         starts = list(accumulate((len(line) + 1 for line in self.page.lines[first:after]), initial=0))
-        parts = [part for span in prose_sentences(text) for part in self._short(text, *span)]
+        parts = list(self._parts(first, text))
         spans, sizes = [(start, end) for start, end, _ in parts], [size + 1 for _, _, size in parts]
         pieces = []
         for begin, end in _packed(sizes, self.target, self.limit - _MARGIN):
@@ -71,24 +72,18 @@ class Splitter:
             pieces.append(self._cut(first, starts, text, spans[begin][0], spans[end - 1][1]))
         return pieces
 
-    def _short(self, text: str, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-        """(start, end, tokens) of a sentence, or where it is too long of its runs of words."""
-        sentence = text[start:end]
-        data, ends = sentence.encode(), tokens.offsets(sentence)
-        if len(ends) <= self.target:
-            yield start, end, len(ends)
-            return
-        at, byte = 0, 0
-        while at < len(ends):
-            last = min(at + self.target, len(ends))
-            run = data[byte : int(ends[last - 1])].decode(errors="ignore")
-            if last < len(ends):
-                space = max(run.rfind(" "), run.rfind("\n"))
-                run = run[: space + 1] if space > len(run) // 2 else run
-            yield start, start + len(run), last - at
-            start += len(run)
-            byte += len(run.encode())
-            at = max(at + 1, int(np.searchsorted(ends, byte, side="right")))
+    def _parts(self, first: int, text: str) -> Iterator[tuple[int, int, int]]:
+        """(start, end, tokens) of each sentence, or where it is too long of its runs of words."""
+        at = byte = 0
+        for start, end in prose_sentences(text):
+            byte += len(text[at:start].encode())
+            data = text[start:end].encode()
+            ends = self.ruler.ends(first, byte, byte + len(data))
+            if len(ends) <= self.target:
+                yield start, end, len(ends)
+            else:
+                yield from ((start + a, start + b, size) for a, b, size in _runs(data, ends, self.target))
+            at, byte = end, byte + len(data)
 
     def _cut(self, first: int, starts: Sequence[int], text: str, start: int, end: int) -> Piece:
         head, tail = bisect_right(starts, start) - 1, bisect_right(starts, end - 1) - 1
@@ -98,7 +93,7 @@ class Splitter:
             position(first + tail, end - 1 - starts[tail]) + 1,
         )
         content = text[start:end].strip()
-        return Piece(first + head, first + tail + 1, tokens.count(content), text=content, chars=chars)
+        return Piece(first + head, first + tail + 1, tokens.count(content), text=content, chars=chars, exact=True)
 
     def _fence(self, block: Block) -> list[Piece]:
         """Each piece opens with the block's own first line and is closed again."""
@@ -124,6 +119,7 @@ class Splitter:
         pieces[0] = replace(
             pieces[0],
             first=block.first,
+            exact=False,
             text=lines[block.first] + (pieces[0].text or "")[len(again) :],
             chars=(first, (pieces[0].chars or (0, 0))[1]),
         )
@@ -162,7 +158,7 @@ class Splitter:
     @staticmethod
     def _wrapped(piece: Piece, wrap: Callable[[str], str]) -> Piece:
         text = wrap(piece.text or "")
-        return replace(piece, text=text, tokens=tokens.count(text), shown=True)
+        return replace(piece, text=text, tokens=tokens.count(text), exact=True, shown=True)
 
     def _merit(self, at: int) -> float:
         """How good it is to cut before a line of code."""
@@ -189,6 +185,21 @@ class Splitter:
             if piece is not None:
                 joined.append(piece)
         return joined
+
+
+def _runs(data: bytes, ends: NDArray[np.int64], most: int) -> Iterator[tuple[int, int, int]]:
+    """(start, end, tokens) in characters of runs of words; a word is cut only where it alone is too long."""
+    start = byte = at = 0
+    while at < len(ends):
+        last = min(at + most, len(ends))
+        run = data[byte : int(ends[last - 1])].decode(errors="ignore")
+        if last < len(ends):
+            space = max(run.rfind(" "), run.rfind("\n"))
+            run = run[: space + 1] if space > len(run) // 2 else run
+        yield start, start + len(run), last - at
+        start += len(run)
+        byte += len(run.encode())
+        at = max(at + 1, int(np.searchsorted(ends, byte, side="right")))
 
 
 def _packed(

@@ -1,8 +1,9 @@
 """Tokens of cl100k_base, counted without the network: the rank table lies beside the code.
 
-Everything a book can contain is accepted. Text that looks like a special token is ordinary text. A run of white
-space longer than `_LONGEST_SPACE` is encoded piece by piece, because the tokenizer aborts on about a million spaces;
-inside such a run a count may be off by one per piece. Lone surrogates count as U+FFFD.
+Everything a book can contain is accepted. Text that looks like a special token is ordinary text. Runs of white space
+over `_LONGEST_SPACE` and words over `_LONGEST_WORD` are encoded piece by piece, because the tokenizer aborts on about a
+million spaces and takes minutes for a word of ten million letters; inside such a run a count may be off by one per
+piece. Lone surrogates count as U+FFFD.
 """
 
 import base64
@@ -21,7 +22,9 @@ _PATTERN = (  # how the encoding cuts text before it merges bytes
     r"|\s++$|\s*[\r\n]|\s+(?!\S)|\s"
 )
 _LONGEST_SPACE = 10_000
-_LONG_SPACE = re.compile(rf"\s{{{_LONGEST_SPACE}}}")
+_LONGEST_WORD = 50_000
+_LONG_SPACE = re.compile(rf"\s(?<!\s\s)\s{{{_LONGEST_SPACE},}}+")  # looks at every run once
+_LONG_WORD = re.compile(rf"\S(?<!\S\S)\S{{{_LONGEST_WORD},}}+")
 
 
 @cache
@@ -44,11 +47,13 @@ def _byte_lengths() -> NDArray[np.int64]:
 
 
 def _pieces(text: str) -> list[str]:
-    """The text, cut inside the white space that is too long for the tokenizer."""
-    if len(text) < _LONGEST_SPACE:
-        return [text]
-    cuts = [0, *(match.end() for match in _LONG_SPACE.finditer(text)), len(text)]
-    return [text[start:end] for start, end in pairwise(cuts) if start < end]
+    """The text, cut inside the runs that are too long for the tokenizer."""
+    cuts: list[int] = []
+    for pattern, longest in ((_LONG_SPACE, _LONGEST_SPACE), (_LONG_WORD, _LONGEST_WORD)):
+        if len(text) > longest:
+            for run in pattern.finditer(text):
+                cuts += range(run.start() + longest, run.end(), longest)
+    return [text[start:end] for start, end in pairwise([0, *sorted(cuts), len(text)])] if cuts else [text]
 
 
 def _encode(text: str) -> list[int]:
@@ -65,10 +70,12 @@ def count(text: str) -> int:
 
 def offsets(text: str) -> NDArray[np.int64]:
     """Where each token ends, in bytes of the text's UTF-8; `text` must not hold lone surrogates."""
-    if len(text) < _LONGEST_SPACE or not _LONG_SPACE.search(text):
-        ids = _encoding().encode_to_numpy(text, disallowed_special=())
-    else:
-        ids = np.asarray(_encode(text), dtype=np.uint32)
+    pieces = _pieces(text)
+    ids = (
+        _encoding().encode_to_numpy(text, disallowed_special=())
+        if len(pieces) == 1
+        else np.asarray(_encode(text), dtype=np.uint32)
+    )
     ends: NDArray[np.int64] = _byte_lengths()[ids].cumsum()
     return ends
 
