@@ -174,7 +174,7 @@ def test_what_is_said_aloud_is_the_state_and_the_whole_answer_once(reader: Reade
 def test_the_end_of_a_growing_answer_stays_in_sight_unless_the_reader_scrolls_up(
     reader: Reader, server: FakeChatServer
 ) -> None:
-    server.next(Answer(text="A line of the answer.\n\n" * 80, pause=0.01, size=60))
+    server.next(Answer(text="A line of the answer.\n\n" * 80, pause=0.05, size=60))
     reader.visit()
     reader.ask()
     scroller = reader.panel.locator(".conversation")
@@ -182,6 +182,7 @@ def test_the_end_of_a_growing_answer_stays_in_sight_unless_the_reader_scrolls_up
     expect(reader.answer.locator("p").nth(25)).to_be_visible()
     reader.page.wait_for_timeout(100)
     assert scroller.evaluate(from_end) < 80
+    expect(reader.exchanges.last).to_have_attribute("data-running", "")
     scroller.evaluate("element => element.scrollTop = 0")
     reader.wait_for_answer()
     assert scroller.evaluate("element => element.scrollTop") == 0

@@ -22,7 +22,7 @@ declare global {
 const script =
   document.currentScript instanceof HTMLScriptElement
     ? document.currentScript
-    : document.querySelector<HTMLScriptElement>('script[src*="/widget.js"]');
+    : document.querySelector<HTMLScriptElement>('script[src*="/widget"]');
 
 function start({ src, dataset }: HTMLScriptElement): void {
   const config = readConfig(src, dataset, document.baseURI);
