@@ -6,11 +6,13 @@ The text of the client's own exceptions stays out of ours: it may hold the key.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from json import JSONDecodeError
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 import grpc  # type: ignore[import-untyped]
 import httpx
+from pydantic import ValidationError
 from qdrant_client import AsyncQdrantClient
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
@@ -63,6 +65,8 @@ class Link:
                 if pause is None or reason not in _BUSY | _TIMEOUT:
                     raise StoreUnavailable(self._sentence(reason)) from error
                 await asyncio.sleep(pause)
+            except (JSONDecodeError, ValidationError, AssertionError) as error:
+                raise StoreUnavailable(self._sentence("unreadable")) from error
             except ValueError as error:  # the engine in memory
                 if "not found" in str(error):
                     raise Missing from error

@@ -80,6 +80,7 @@ class ServerWriter:
 
     async def publish(self) -> IndexInfo:
         if self._untouched and self._index.info is not None:
+            await _sweep(self._link, self._name, self._index.collection)
             return self._index.info
         info = IndexInfo(
             fingerprint=self._index.config.fingerprint,
