@@ -23,6 +23,7 @@ class Reading:
 
     def __init__(self, config: IndexConfig, documents: Sequence[DocumentRecord]) -> None:
         self.config = config
+        self.documents = documents
         self.lexicon = Lexicon(config.language, config.average_words)
         self.titles = [document.title for document in documents if document.chunks]
         self.sample = " ".join(f"{document.title} {document.lead}" for document in documents[:TITLES_READ])

@@ -47,7 +47,7 @@ class Scale:
         return self.ceiling - self.floor >= LEAST_SPAN
 
 
-MINILM = Scale(floor=0.17, ceiling=0.75)
+MINILM = Scale(floor=0.22, ceiling=0.70)
 
 
 @dataclass(frozen=True, slots=True)

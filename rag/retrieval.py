@@ -6,6 +6,7 @@ weigh history    ->  one sparse and one dense query  ->  store.search  ->  fuse 
 """
 
 import asyncio
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -28,6 +29,7 @@ SELECTION_WEIGHT = 0.5
 SELECTION_CHARS = 2000
 MOST_KEPT = 8
 COVERING = 3
+READ_AGAIN_SECONDS = 60.0
 OVERVIEW_CHUNKS = 8
 OUTLINE_LEADS = 3
 OUTLINE_SCORE = 1.2
@@ -58,6 +60,7 @@ class Retriever:
         self._store = store
         self._embedder = embedder
         self._reading: Reading | None = None
+        self._read_at = 0.0
         self._scale: tuple[Reading, Scale] | None = None
         self._calibrating = asyncio.Lock()
 
@@ -101,19 +104,24 @@ class Retriever:
         foreign = reading.is_foreign(question)
         scored = _scored(reading, self._weights(reading, query, foreign=foreign), hits, question, page)
         evidence = await self._evidence(reading, query, scored, foreign=foreign)
-        grounded = bool(hits) and relevance.is_grounded(evidence)
-        if grounded and history and not selection and not followups.depends(question):
-            grounded = (await self._search(question, (), None, None)).grounded
-        return Ranked(scored, evidence, grounded)
+        if history and not selection and not followups.depends(question):
+            evidence = (await self._search(question, (), None, None)).evidence  # the history proves nothing
+        return Ranked(scored, evidence, grounded=bool(hits) and relevance.is_grounded(evidence))
 
     async def _current(self) -> Reading:
         config = await self._store.config()
         if config is None:
             raise IndexEmpty("There is no index yet. Ingest the book first.")
-        if self._reading is None or self._reading.config != config:
-            if config.dimensions and self._embedder.dimensions not in (0, config.dimensions):
-                raise IndexMismatch("The index was built with another embedding model. Ingest the book again.")
-            self._reading = Reading(config, await self._store.documents())
+        known, now = self._reading, time.monotonic()
+        if known is not None and known.config == config and now - self._read_at < READ_AGAIN_SECONDS:
+            return known
+        if config.dimensions and self._embedder.dimensions not in (0, config.dimensions):
+            raise IndexMismatch("The index was built with another embedding model. Ingest the book again.")
+        documents = await self._store.documents()
+        if known is None or known.config != config or known.documents != documents:
+            self._reading = Reading(config, documents)
+        self._read_at = now
+        assert self._reading is not None
         return self._reading
 
     def _dense(self, reading: Reading, text: str) -> bool:
