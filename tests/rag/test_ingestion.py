@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from qdrant_client import AsyncQdrantClient
 
 from rag.build import build_ingestion
 from rag.embedding.local import LocalEmbedder
@@ -17,6 +18,8 @@ from rag.lexical import Lexicon
 from rag.settings import Settings
 from rag.store.base import StoreQuery
 from rag.store.edge import EdgeStore
+from rag.store.server import ServerStore
+from rag.store.server_writer import server_writer_for
 from rag.types import Chunk, DocumentRecord, Hit
 from tests.support.ingesting import page, write_book
 from tests.support.openai_script import Distort, Refuse, Stall
@@ -557,3 +560,30 @@ async def test_windows_are_what_is_embedded_or_not(book: Book, openai_server: Op
     assert info.windows == 0
     assert len(texts(openai_server)) - before <= chunks
     assert hits
+
+
+async def test_a_qdrant_server_is_kept_up_to_date_as_well(book: Book, openai_server: OpenAIServer) -> None:
+    client = AsyncQdrantClient(":memory:")
+    place = ("http://127.0.0.1:9", None, "book")
+
+    async def run() -> list[IngestEvent]:
+        store, writer_for = ServerStore(*place, client=client), server_writer_for(*place, client=client)
+        async with replace(book.parts(), store=store, writer_for=writer_for) as parts:
+            return [event async for event in ingest(parts)]
+
+    assert only(await run(), Finished).added == 6
+    asked = len(openai_server.received)
+    again = only(await run(), Finished)
+    assert (again.unchanged, again.chunks_created, len(openai_server.received)) == (6, 0, asked)
+    book.write("part-0/page-00001.md", "# One\n\nThis is new.\n")
+    (book.content / "part-0/page-00002.md").unlink()
+    changed = only(await run(), Finished)
+    assert (changed.changed, changed.removed, changed.unchanged) == (1, 1, 4)
+    book.set(CHUNK_TOKENS="120")
+    rebuilt = await run()
+    assert only(rebuilt, Planned).rebuild
+    store = ServerStore(*place, client=client)
+    records = await store.documents()
+    assert len(records) == 5
+    assert only(rebuilt, Finished).chunks_total == sum(record.chunks for record in records)
+    await client.close()
