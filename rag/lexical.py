@@ -62,7 +62,7 @@ class Lexicon:
         self.language = language
         self._model = _model(language, average_words=max(average_words, 1.0))
         # With b = 0 and a huge k a term's weight is its count, and so the sum is the length BM25 works with.
-        self._counter = _model(language, k=1e6, b=0.0)
+        self._counter = _model(language, k=1e9, b=0.0)
         self._word = lru_cache(maxsize=_CACHED_WORDS)(self._word_uncached)
 
     def document(self, text: str) -> SparseVector:
@@ -92,10 +92,14 @@ class Lexicon:
         """A piece of several terms: at its punctuation, and inside an unspaced run by the longest known word."""
         found: list[int] = []
         for match in _PIECE.finditer(piece):
-            run = match.group()
-            single = self._word(run)
-            found += single if len(single) < 2 else self._segment(run, terms)
-        return found or sorted(terms)
+            single = self._word(match.group())
+            if len(single) > 1:
+                found += self._segment(match.group(), terms)
+            elif terms.issuperset(single):
+                found += single
+        if not terms.issubset(found):  # the engine parts words elsewhere than we do
+            found = self._segment(piece, terms)
+        return found + sorted(terms.difference(found))
 
     def _segment(self, run: str, terms: frozenset[int]) -> list[int]:
         found: list[int] = []
@@ -165,7 +169,7 @@ def _count(sample: str, language: str | None) -> int:
 
 @lru_cache(maxsize=64)
 def _stop_word_counter(language: str | None) -> Bm25:
-    return _model(language, k=1e6, b=0.0, stem=False)
+    return _model(language, k=1e9, b=0.0, stem=False)
 
 
 @lru_cache(maxsize=1)

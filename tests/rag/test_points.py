@@ -1,0 +1,75 @@
+"""Chunks and records to payloads and back."""
+
+import json
+from dataclasses import replace
+from uuid import UUID
+
+import numpy as np
+import pytest
+
+from rag.store.points import (
+    BM25,
+    DENSE,
+    WINDOW_BM25,
+    chunk_of,
+    chunk_points,
+    document_id,
+    document_point,
+    record_of,
+    window_ids,
+)
+from rag.types import SparseVector
+from tests.support.indexed import indexed, vector
+
+RECORD, (CHUNK, SHORT) = indexed("part 1/a.md", ["Robots walk. They balance. They fall", "The motor turns"])
+
+
+def test_a_chunk_comes_back_whole_through_json() -> None:
+    first, *_ = chunk_points(CHUNK)
+    assert chunk_of(first.id, json.loads(json.dumps(first.payload))) == CHUNK.chunk
+    assert first.id == CHUNK.chunk.id
+
+
+def test_a_record_comes_back_whole_through_json() -> None:
+    point = document_point(RECORD)
+    assert record_of(json.loads(json.dumps(point.payload))) == RECORD
+    assert point.id == document_id(RECORD.path)
+    assert point.vectors == {}
+
+
+def test_every_window_is_a_point_found_by_its_chunk() -> None:
+    first, *windows = chunk_points(CHUNK)
+    assert first.payload["windows"] == len(windows) == 3
+    assert [point.id for point in windows] == window_ids(CHUNK.chunk.id, 3)
+    assert all(point.payload["chunk"] == CHUNK.chunk.id and point.payload["path"] == RECORD.path for point in windows)
+    assert set(first.vectors) == {BM25}
+    assert all(set(point.vectors) == {WINDOW_BM25, DENSE} for point in windows)
+
+
+def test_ids_are_uuid5_and_never_meet() -> None:
+    points = [*chunk_points(CHUNK), *chunk_points(SHORT), document_point(RECORD)]
+    ids = {point.id for point in points}
+    assert len(ids) == len(points)
+    assert {UUID(point_id).version for point_id in ids} == {5}
+
+
+def test_the_norm_gives_the_cosine_of_the_mean() -> None:
+    first, *windows = chunk_points(CHUNK)
+    question = vector("anything")
+    dense = [np.asarray(point.vectors[DENSE]) for point in windows]
+    cosines = [float(window @ question) for window in dense]
+    mean = np.mean(dense, axis=0)
+    expected = float(mean @ question / np.linalg.norm(mean))
+    assert sum(cosines) / first.payload["norm"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_empty_vectors_are_left_out() -> None:
+    silent = replace(CHUNK, sparse=SparseVector((), ()), dense=np.zeros(0, dtype=np.float32), windows=())
+    (point,) = chunk_points(silent)
+    assert point.vectors == {}
+    assert point.payload["norm"] == 0.0
+
+
+def test_a_chunk_without_windows_carries_its_own_vector() -> None:
+    (point,) = chunk_points(replace(CHUNK, windows=()))
+    assert set(point.vectors) == {BM25, DENSE}
