@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
+from typing import TypeVar
 
 from rag.outline import in_book_order
 from rag.types import DocumentRecord
@@ -25,13 +26,13 @@ _ABOUT = {
     "ur": "{} کے بارے میں کیا جاننا چاہیے؟",
     "zh": "请介绍一下{}。",
 }
+Thing = TypeVar("Thing")
+
 _QUESTION_MARKS = ("?", "？", "؟")
 
 
-def example_questions(
-    documents: Iterable[DocumentRecord], language: str, limit: int = 4, pages_read: int = 4
-) -> list[str]:
-    """At most `limit`, from `pages_read` pages all over the book, each page's best first; `language` is ISO 639-1.
+def example_questions(documents: Iterable[DocumentRecord], language: str, limit: int = 4, places: int = 4) -> list[str]:
+    """At most `limit`, the first `places` of them from all over the book; `language` is an ISO 639-1 code.
 
     Headings that are questions come first, then those of several words. One that many pages have ("Summary") says
     nothing about the book and is left out.
@@ -39,9 +40,9 @@ def example_questions(
     book = in_book_order(documents)
     shared = Counter(heading for document in book for heading in {item.text for item in document.headings})
     pages = [sorted(_headings(document, shared), key=_attraction, reverse=True) for document in book]
-    if not pages:
-        return []
-    ranked = [text for row in zip_longest(*_spread(pages, pages_read)) for text in row if text is not None]
+    asked = [text for page in pages for text in page if text.endswith(_QUESTION_MARKS)]
+    others = [text for row in zip_longest(*_spread(pages, places)) for text in row if text is not None]
+    ranked = [*_spread(asked, places), *others]
     return list(dict.fromkeys(_question(text, language) for text in ranked))[:limit]
 
 
@@ -59,11 +60,11 @@ def _attraction(heading: str) -> tuple[bool, int]:
     return heading.endswith(_QUESTION_MARKS), min(words, 3) if words <= 6 else 0
 
 
-def _spread(pages: Sequence[list[str]], limit: int) -> list[list[str]]:
-    """As many pages as wanted, evenly over the book."""
-    if len(pages) <= limit:
-        return list(pages)
-    return [pages[round((place + 0.5) * len(pages) / limit - 0.5)] for place in range(limit)]
+def _spread(things: Sequence[Thing], count: int) -> list[Thing]:
+    """As many as wanted, evenly over the whole."""
+    if len(things) <= count:
+        return list(things)
+    return [things[round((place + 0.5) * len(things) / count - 0.5)] for place in range(count)]
 
 
 def _question(heading: str, language: str) -> str:

@@ -20,6 +20,7 @@ from rag.errors import ContentError, IndexEmpty, ModelError, RagError, StoreUnav
 from rag.events import ChatEvent, Planned
 from rag.examples import example_questions
 from rag.jobs import IngestJobs
+from rag.languages import language_of
 from rag.outline import in_book_order
 from rag.prompt import CONTEXT_WINDOW
 from rag.routes import Site
@@ -35,6 +36,7 @@ REFRESH_EVERY = 5.0
 OPEN_SECONDS = 6.0
 RETRY_SECONDS = 15.0
 EXAMPLES = 4
+SAMPLE_CHARACTERS = 4_000
 TITLE = "Ask the Book"
 
 
@@ -185,7 +187,8 @@ class Pipeline:
         except RagError:
             return []
         if reading.examples is None:
-            likely = example_questions(reading.records, reading.config.language or "en", EXAMPLES * 3, EXAMPLES)
+            sample = " ".join(f"{record.title} {record.lead}" for record in reading.records)[:SAMPLE_CHARACTERS]
+            likely = example_questions(reading.records, language_of(sample) or "en", EXAMPLES * 3, EXAMPLES)
             reading.examples = [question for question in likely if await self._finds(question)][:EXAMPLES]
         return reading.examples
 

@@ -17,11 +17,18 @@ def test_headings_become_questions() -> None:
         page(4, "Safety", "Summary"),
     ]
     assert example_questions(book, "en") == [
-        "What should I know about PID control?",
         "Why do steps need a plan?",
+        "What should I know about PID control?",
         "What should I know about charging batteries safely?",
         "What should I know about Safety?",
     ]
+
+
+def test_a_book_that_asks_questions_is_quoted() -> None:
+    book = [page(number, f"Chapter {number}", f"What is topic {number}?", "Some details") for number in range(20)]
+    found = example_questions(book, "en")
+    assert [text.split()[0] for text in found] == ["What"] * 4
+    assert [int(text.rstrip("?").split()[-1]) for text in found] == [2, 7, 12, 17]
 
 
 def test_examples_come_from_all_over_a_long_book() -> None:
