@@ -5,6 +5,7 @@ The text of the client's own exceptions stays out of ours: it may hold the key.
 """
 
 import asyncio
+import warnings
 from collections.abc import Awaitable, Callable
 from json import JSONDecodeError
 from typing import TypeVar
@@ -96,13 +97,17 @@ class Link:
         return client
 
     def _made(self, *, grpc_first: bool) -> AsyncQdrantClient:
-        return AsyncQdrantClient(
-            url=self._url,
-            api_key=self._key,
-            prefer_grpc=grpc_first,
-            timeout=max(1, round(self._timeout)),
-            check_compatibility=False,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", UserWarning
+            )  # a key without TLS is the operator's choice on a private network
+            return AsyncQdrantClient(
+                url=self._url,
+                api_key=self._key,
+                prefer_grpc=grpc_first,
+                timeout=max(1, round(self._timeout)),
+                check_compatibility=False,
+            )
 
     def _sentence(self, reason: object) -> str:
         where = f"The Qdrant server at {self.host}"

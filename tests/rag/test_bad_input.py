@@ -173,6 +173,7 @@ def test_an_address_that_is_none(content: Path, data: Path) -> None:
 def test_a_wrong_address_of_the_store(content: Path, data: Path) -> None:
     done = ingest(content, data, QDRANT_URL="http://127.0.0.1:9", QDRANT_API_KEY="secret-of-mine")
     refused(done, "127.0.0.1:9", "QDRANT_URL")
+    assert len(done.stderr.splitlines()) == 1
     assert "secret-of-mine" not in done.stderr + done.stdout
 
 
