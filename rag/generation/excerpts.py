@@ -14,14 +14,14 @@ from rag.scripts import unspaced, words
 from rag.types import Passage
 
 PICKS = 3
-NEAR_BEST = 0.72
+NEAR_BEST = 0.8
 QUESTION_PENALTY = 0.15
 WHOLE_LIST_ITEMS = 9
 WHOLE_LIST_CHARS = 1500
 MOST_CODE_LINES = 60
 MOST_TABLE_ROWS = 16
 FEWEST_WORDS = 4
-BLOCK_SHARE = 0.6
+BLOCK_SHARE = 0.7
 
 _STEPS = re.compile(
     r"""^[\s¿¡"]*(?:
@@ -45,8 +45,6 @@ _LEANING = re.compile(
 _OPEN = (":", "：")
 _NO_ANSWER_CODE = re.compile(r"^[`~]{3,}\s*(?:mermaid|plantuml|dot|graphviz|mdx-code-block)\b", re.IGNORECASE)
 
-
-_ITEM_NUMBER = re.compile(r"\s*\d")
 
 Key = tuple[int, int]
 """(passage number, place of the unit in it)"""
@@ -101,7 +99,7 @@ def pick(question: str, sources: Sequence[Source], scores: Mapping[Key, float]) 
     for number, place in ordered[:PICKS]:
         if adjusted[number, place] >= NEAR_BEST * adjusted[ordered[0]]:
             found, unit = by_number[number], by_number[number][place]
-            whole = crowded[number, unit.block] > 1 or _ITEM_NUMBER.match(unit.text) is not None
+            whole = crowded[number, unit.block] > 1
             picked.setdefault(number, set()).update(_with_company(found, place, whole_list=whole))
     if ordered:
         number, place = ordered[0]
@@ -112,8 +110,9 @@ def pick(question: str, sources: Sequence[Source], scores: Mapping[Key, float]) 
 def _continued(found: Sequence[Unit], place: int) -> set[int]:
     """The sentence that goes on from the best one."""
     after = found[place + 1] if place + 1 < len(found) else None
-    goes_on = after is not None and after.kind == found[place].kind == "sentence" and after.block == found[place].block
-    return {place + 1} if goes_on else set()
+    if after is None or after.kind != "sentence" or after.block != found[place].block or after.text.endswith(_OPEN):
+        return set()
+    return {place + 1}
 
 
 def _says_something(unit: Unit) -> bool:
@@ -125,18 +124,24 @@ def _says_something(unit: Unit) -> bool:
 
 
 def _answering_block(sources: Sequence[Source], scores: Mapping[Key, float]) -> dict[int, set[int]] | None:
-    """The best code block or list of steps, with its introduction; none when no block comes near the best sentence."""
-    best: tuple[float, int, set[int]] | None = None
+    """Code and steps of the best passage that has any, each with its introduction; of too much, the best block."""
+    top = max((source.passage.score for source in sources), default=0.0)
     for source in sources:
+        if source.passage.score < BLOCK_SHARE * top:
+            break
+        blocks = [block for block in _blocks(source.units, ("code", "item")) if _is_steps(source.units, block)]
+        quoted = [{*block, *_with_company(source.units, block[0], whole_list=True)} for block in blocks]
+        if not quoted:
+            continue
+        if _lines(source.units, set().union(*quoted)) <= MOST_CODE_LINES:
+            return {source.passage.number: set().union(*quoted)}
         number = source.passage.number
-        for block in _blocks(source.units, ("code", "item")):
-            company = _with_company(source.units, block[0], whole_list=True)
-            score = max((scores.get((number, place), 0.0) for place in company | set(block)), default=0.0)
-            if _is_steps(source.units, block) and (best is None or score > best[0]):
-                best = (score, number, company | set(block))
-    if best is None or best[0] < BLOCK_SHARE * max(scores.values(), default=0.0):
-        return None
-    return {best[1]: best[2]}
+        return {number: max(quoted, key=lambda places: max(scores.get((number, place), 0.0) for place in places))}
+    return None
+
+
+def _lines(found: Sequence[Unit], places: Iterable[int]) -> int:
+    return sum(found[place].text.count("\n") + 1 for place in places)
 
 
 def _is_steps(found: Sequence[Unit], block: Sequence[int]) -> bool:

@@ -1,7 +1,7 @@
 """Answers without a model: the book's own sentences, code and steps, each with its [n].
 
-Units of the best three passages are scored by .4 BM25 + .6 cosine + .5 of the passage's score, the first two
-stretched over all units.
+Units of the best three passages are scored by .4 BM25 + .6 cosine + the passage's score, each stretched over all
+units.
 """
 
 import math
@@ -24,7 +24,7 @@ from rag.types import Exchange, Passage, Retrieval
 
 PASSAGES = 3
 EMBEDDED_UNITS = 24
-BM25_WEIGHT, COSINE_WEIGHT, PASSAGE_WEIGHT = 0.4, 0.6, 0.5
+BM25_WEIGHT, COSINE_WEIGHT, PASSAGE_WEIGHT = 0.4, 0.6, 1.0
 AVERAGE_WORDS = 16.0
 LANGUAGE_SAMPLE = 4000
 NEAREST = 3

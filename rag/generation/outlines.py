@@ -10,6 +10,7 @@ from rag.types import Passage
 
 OPENING_SENTENCES = 2
 LEAD_CHARS = 220
+_WHOLE = tuple('.!?…。！？؟۔।"”»)')
 
 
 def outline_answer(wanted: Overview | None, passages: Sequence[Passage], said: Wording) -> Iterator[str]:
@@ -17,16 +18,16 @@ def outline_answer(wanted: Overview | None, passages: Sequence[Passage], said: W
     if len({passage.chunk.path for passage in passages}) == 1:
         yield from _sections(passages, said)
         return
-    whole = wanted is not None and wanted.kind == "book"
-    if whole:
-        opening = _lead(passages[0], OPENING_SENTENCES)
-        if opening:
-            yield f"{opening} [{passages[0].number}]"
-    yield said.book if wanted is None or wanted.kind in ("book", "contents") else said.part
-    for label, group in groupby(passages, lambda passage: passage.chunk.trail[:1]):
+    whole = wanted is None or wanted.kind in ("book", "contents")
+    opening = _lead(passages[0], OPENING_SENTENCES) if wanted is not None and wanted.kind == "book" else ""
+    if opening:
+        yield f"{opening} [{passages[0].number}]"
+    yield said.book if whole else said.part
+    listed = passages[1:] if opening else passages
+    for label, group in groupby(listed, lambda passage: passage.chunk.trail[:1]):
         if label:
             yield f"**{label[0]}**"
-        yield "\n".join(_line(passage, short=False) for passage in group)
+        yield "\n".join(_line(passage) for passage in group)
 
 
 def _sections(passages: Sequence[Passage], said: Wording) -> Iterator[str]:
@@ -39,20 +40,20 @@ def _sections(passages: Sequence[Passage], said: Wording) -> Iterator[str]:
     )
     rest = [passage for passage in passages[1:] if len(passage.chunk.heading_path) > 1]
     if rest:
-        yield "\n".join(_line(passage, short=False) for passage in rest)
+        yield "\n".join(_line(passage) for passage in rest)
 
 
-def _line(passage: Passage, *, short: bool) -> str:
+def _line(passage: Passage) -> str:
     title = (
         passage.chunk.heading_path[min(1, len(passage.chunk.heading_path) - 1)] if passage.chunk.heading_path else ""
     )
-    lead = "" if short else _lead(passage, 1)
+    lead = _lead(passage, 1)
     return f"- **{title or passage.chunk.path}**{f': {lead}' if lead else ''} [{passage.number}]"
 
 
 def _lead(passage: Passage, sentences: int) -> str:
-    """The first sentences of prose, as far as they are short."""
-    prose = [unit for unit in units(passage.text) if unit.kind == "sentence" and not unit.text.endswith((":", "："))]
+    """The first whole sentences of prose, as far as they are short."""
+    prose = [unit for unit in units(passage.text) if unit.kind == "sentence" and unit.text.endswith(_WHOLE)]
     text = ""
     for unit in _together(prose)[:sentences]:
         if text and len(text) + len(unit.text) > LEAD_CHARS * sentences:
