@@ -61,6 +61,8 @@ def test_the_page_and_the_widget_do_not_style_each_other(reader: Reader) -> None
     reader.open()
     expect(reader.panel.locator("h2")).to_have_css("color", "rgb(34, 38, 44)")
     expect(reader.panel.locator("h2")).to_have_css("letter-spacing", "normal")
+    expect(reader.input).to_be_focused()
+    expect(reader.input).to_have_css("outline-style", "none")
     reader.page.evaluate("document.adoptedStyleSheets = []")
     assert reader.page.evaluate("getComputedStyle(document.querySelector('h1')).cssText") == before
 
