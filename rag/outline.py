@@ -71,13 +71,15 @@ def _group_entry(group: Sequence[DocumentRecord], depth: int) -> Entry:
 
 def overview_passage(place: int, entry: Entry, chunk: Chunk) -> Passage:
     """A passage that stands for a page: what it is about, then its headings; it links to the page, not to a heading."""
-    lead = entry.document.lead.strip() or _first_paragraph(chunk.text)
+    paragraph = _first_paragraph(chunk.text)
+    lead = entry.document.lead.strip()
+    opening = [lead] if lead and " ".join(paragraph.split()).startswith(lead.rstrip("…")) else [lead, paragraph]
     if entry.pages:
         listed = [page.title for page in entry.pages[:MOST_TITLES]]
     else:
         top = min((heading.level for heading in entry.document.headings if heading.level > 1), default=0)
         listed = [heading.text for heading in entry.document.headings if heading.level == top][:MOST_HEADINGS]
-    text = "\n\n".join(part for part in (lead, "\n".join(f"- {line}" for line in listed)) if part)
+    text = "\n\n".join(part for part in (*opening, "\n".join(f"- {line}" for line in listed)) if part)
     page = replace(chunk, heading_path=(entry.title,), anchor=None)
     return Passage(place, page, 1.0, text or chunk.text, (chunk.id,))
 

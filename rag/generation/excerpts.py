@@ -22,6 +22,7 @@ MOST_CODE_LINES = 60
 MOST_TABLE_ROWS = 16
 FEWEST_WORDS = 4
 BLOCK_SHARE = 0.7
+CROWD = 3  # items among the best units that make their list the answer
 
 _STEPS = re.compile(
     r"""^[\s¿¡"]*(?:
@@ -99,7 +100,7 @@ def pick(question: str, sources: Sequence[Source], scores: Mapping[Key, float]) 
     for number, place in ordered[:PICKS]:
         if adjusted[number, place] >= NEAR_BEST * adjusted[ordered[0]]:
             found, unit = by_number[number], by_number[number][place]
-            whole = crowded[number, unit.block] > 1
+            whole = crowded[number, unit.block] >= CROWD
             picked.setdefault(number, set()).update(_with_company(found, place, whole_list=whole))
     if ordered:
         number, place = ordered[0]

@@ -19,7 +19,7 @@ def outline_answer(wanted: Overview | None, passages: Sequence[Passage], said: W
         yield from _sections(passages, said)
         return
     whole = wanted is None or wanted.kind in ("book", "contents")
-    opening = _lead(passages[0], OPENING_SENTENCES) if wanted is not None and wanted.kind == "book" else ""
+    opening = _opening(passages[0]) if wanted is not None and wanted.kind == "book" else ""
     if opening:
         yield f"{opening} [{passages[0].number}]"
     yield said.book if whole else said.part
@@ -53,15 +53,24 @@ def _line(passage: Passage) -> str:
 
 def _lead(passage: Passage, sentences: int) -> str:
     """The first whole sentences of prose, as far as they are short."""
-    prose = [unit for unit in units(passage.text) if unit.kind == "sentence" and unit.text.endswith(_WHOLE)]
+    return _short(next(iter(_paragraphs(passage)), []), sentences)
+
+
+def _opening(passage: Passage) -> str:
+    """How the page itself begins, after the line that describes it."""
+    return _short(next(iter(_paragraphs(passage)[1:2] or _paragraphs(passage)), []), OPENING_SENTENCES)
+
+
+def _short(sentences: Sequence[Unit], most: int) -> str:
     text = ""
-    for unit in _together(prose)[:sentences]:
-        if text and len(text) + len(unit.text) > LEAD_CHARS * sentences:
+    for unit in sentences[:most]:
+        if text and len(text) + len(unit.text) > LEAD_CHARS * most:
             break
         text = f"{text} {unit.text}".strip()
     return text
 
 
-def _together(prose: Sequence[Unit]) -> list[Unit]:
-    """The sentences of the first paragraph that has any."""
-    return [unit for unit in prose if unit.block == prose[0].block]
+def _paragraphs(passage: Passage) -> list[list[Unit]]:
+    """The whole sentences of the passage, by paragraph."""
+    prose = [unit for unit in units(passage.text) if unit.kind == "sentence" and unit.text.endswith(_WHOLE)]
+    return [list(group) for _, group in groupby(prose, lambda unit: unit.block)]

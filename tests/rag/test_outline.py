@@ -110,7 +110,7 @@ def test_urls_of_one_page(one: str, other: str | None, same: bool) -> None:
 def test_a_page_is_shown_by_its_lead_and_main_headings() -> None:
     passage = overview_passage(2, entries([BOOK[1]])[0], chunk("02-control/03-feedback.md", "Body.", anchor="first"))
     assert passage.number == 2
-    assert passage.text == "Errors and how to shrink them.\n\n- First\n- Second"
+    assert passage.text == "Errors and how to shrink them.\n\nBody.\n\n- First\n- Second"
     assert passage.chunk.heading_path == ("Chapter 3: Feedback",)
     assert passage.chunk.link == "/docs/02-control/03-feedback", "it links to the page, not to a heading"
     assert passage.chunk_ids == ("02-control/03-feedback.md:0",)
