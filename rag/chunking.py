@@ -104,19 +104,20 @@ def _text(page: Page, ruler: Ruler, group: Group, limit: int) -> Found | None:
 
 
 def _faithful(page: Page, ruler: Ruler, first: int, after: int) -> str | None:
-    """The text as the file has it up to where something was left out between its first words, so that the place of the
-    chunk can be found by them; None where nothing was.
+    """The text with what was left out between its first words, so that the place of the chunk can be found by them;
+    None where nothing was.
     """
-    words, last = 0, None
-    for line in range(first, after - 1):
-        if words >= _FIRST_WORDS:
-            break
-        last = line + 1 if page.hides(line, line + 1) else last
+    lean, parts, words, hidden = page.lean, list[str](), 0, False
+    line = first
+    while line < after - 1 and words < _FIRST_WORDS:
         words += len(_WORD.findall(page.lines[line]))
-    if last is None:
-        return None
-    lean = page.lean
-    return lean.source[lean.starts[page.numbers[first]] : lean.starts[page.numbers[last]]] + ruler.text(last, after)
+        if page.hides(line, line + 1):
+            hidden = True
+            parts += lean.source_lines(page.numbers[line], page.numbers[line + 1])
+        else:
+            parts.append(page.lines[line])
+        line += 1
+    return "\n".join([*parts, ruler.text(line, after)]) if hidden else None
 
 
 def _beyond_gap(page: Page, first: int, after: int) -> int:

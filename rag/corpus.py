@@ -75,7 +75,7 @@ def scan(content_dir: Path, site: Site) -> Scan:
         try:
             source = _source(path, root, site, labels)
         except ContentError as error:
-            problems.append(FileProblem(path, error.code, error.message))
+            problems.append(_problem(_printable(path), error.message))
         else:
             if source is not None:
                 sources.append(source)

@@ -69,6 +69,9 @@ class Lean:
         """Where the line ends in the source."""
         return self.starts[line + 1] - 1
 
+    def source_lines(self, first: int, after: int) -> list[str]:
+        return self.source[self.starts[first] : self.end(after - 1)].split("\n")
+
     def is_blank(self, line: int) -> bool:
         """True when the line has no word in the source."""
         return not any(map(str.isalnum, self.source[self.starts[line] : self.end(line)]))

@@ -384,7 +384,7 @@ class _HeadingReader:
         return "" if f"{found[0]}:" in self._source else found[0]
 
 
-def _rendered(content: str, environment: dict[str, Any]) -> str:
+def _rendered(content: str, environment: dict[str, Any], *, images: bool = True) -> str:
     """What a reader sees of a line of Markdown: text, code and the texts of links and images, without tags."""
     parts: list[str] = []
 
@@ -394,7 +394,7 @@ def _rendered(content: str, environment: dict[str, Any]) -> str:
                 parts.append(token.content)
             elif token.type in ("softbreak", "hardbreak"):
                 parts.append("\n")
-            elif token.type == "image":
+            elif token.type == "image" and images:
                 walk(token.children)
 
     for token in _inline.parseInline(content, environment):
@@ -406,7 +406,7 @@ def _first_paragraph(page: Page) -> str:
     for block in page.blocks:
         if block.kind == "paragraph":
             source = "\n".join(page.lines[block.first : block.after])[: 20 * _LONGEST_LEAD]
-            text = " ".join(_rendered(source, {}).split())
+            text = " ".join(_rendered(source, {}, images=False).split())
             if any(character.isalnum() for character in text):
                 return text
     return ""

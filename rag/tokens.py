@@ -22,7 +22,7 @@ _PATTERN = (  # how the encoding cuts text before it merges bytes
     r"|\s++$|\s*[\r\n]|\s+(?!\S)|\s"
 )
 _LONGEST_SPACE = 10_000
-_LONGEST_WORD = 50_000
+_LONGEST_WORD = 10_000
 _LONG_SPACE = re.compile(rf"\s(?<!\s\s)\s{{{_LONGEST_SPACE},}}+")  # looks at every run once
 _LONG_WORD = re.compile(rf"\S(?<!\S\S)\S{{{_LONGEST_WORD},}}+")
 
