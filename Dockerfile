@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-FROM python:3.11-slim AS base
+FROM python:3.11-slim
 
 ENV PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -24,14 +24,14 @@ RUN pip install --require-hashes -r requirements.lock \
 COPY rag ./rag
 COPY web ./web
 COPY content ./content
-COPY app.py README.md ./
+COPY app.py LICENSE ./
 
 USER 1000
 EXPOSE 7860
 VOLUME ["/home/user/data"]
 
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:7860/health', timeout=4)"]
+    CMD ["python", "-c", "import os, urllib.request as u; u.urlopen(f'http://127.0.0.1:{os.environ.get(\"PORT\") or 7860}/health', timeout=4)"]
 
 STOPSIGNAL SIGTERM
 CMD ["python", "app.py"]

@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 SDK_VERSION := $(shell sed -n 's/^sdk_version: *//p' README.md)
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: run test lint format lock check-locks openapi eval bench screenshots clean
+.PHONY: run test lint format lock check-locks check-space openapi eval bench screenshots clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/python app.py
@@ -52,6 +52,16 @@ check-locks: $(VENV)/dev.stamp
 	cp requirements-dev.lock $(VENV)/fresh-dev.lock
 	$(COMPILE) requirements-dev.txt - -o $(VENV)/fresh-dev.lock -c requirements.lock
 	diff -u requirements-dev.lock $(VENV)/fresh-dev.lock
+
+# A Space installs requirements.txt in one call with its gradio and these: they must have an answer in common.
+SPACE_CALL = "gradio[oauth,mcp]==$(SDK_VERSION)" "uvicorn>=0.14.0" "websockets>=10.4" spaces
+SPACE_PYTHON = $(shell sed -n 's/^python_version: *"\(.*\)"/\1/p' README.md)
+
+check-space: $(VENV)/dev.stamp
+	rm -f $(VENV)/space.txt
+	printf '%s\n' $(SPACE_CALL) | $(BIN)/uv pip compile --quiet --python-version $(SPACE_PYTHON) --python-platform linux \
+		--no-annotate --no-header requirements.txt - -o $(VENV)/space.txt
+	grep -qx 'gradio==$(SDK_VERSION)' $(VENV)/space.txt
 
 $(VENV)/bin/python:
 ifdef UV
