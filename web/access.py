@@ -20,6 +20,7 @@ from web.problems import Problem
 log = logging.getLogger(__name__)
 
 WRONG_TOKENS = parse("10/minute")
+RATINGS = parse("30/minute")
 
 
 class AdminToken:
@@ -105,6 +106,10 @@ class Limits:
             await self._count(self._with_key, "api", digest)
         else:
             await self._count(self._anonymous, "ip", client_key(host))
+
+    async def admit_rating(self, host: str | None) -> None:
+        """Counts one thumb up or down. Raises Problem 429."""
+        await self._count(RATINGS, "rating", client_key(host))
 
     async def require_admin(self, admin: AdminToken, headers: Mapping[str, str], host: str | None) -> None:
         """Raises Problem 401 without the admin token; guessing it is limited to ten a minute and address."""

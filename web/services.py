@@ -12,6 +12,7 @@ from rag.pipeline import Pipeline
 from rag.settings import Settings
 from web.access import AdminToken, Limits
 from web.asking import Asking
+from web.figures import Figures
 from web.metrics import Asked, Metrics
 
 log = logging.getLogger(__name__)
@@ -34,11 +35,13 @@ class Services:
             settings.admin_token.get_secret_value() if settings.admin_token else None, settings.data_dir
         )
         self.asking = Asking(pipeline, self.limits, self.metrics, self._asked)
-        self.on_asked: list[Callable[[Asked, str], None]] = []
+        self.figures = Figures(settings.data_dir / "figures.sqlite3", keep_questions=settings.keep_questions)
+        self.on_asked: list[Callable[[Asked, str], None]] = [self.figures.asked]
         self._background: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         self.admin.open()
+        self.figures.open()
         await self.pipeline.open()
         if self.settings.ingest_on_start:
             self._run(self._ingest_when_needed())
@@ -47,6 +50,7 @@ class Services:
         for task in self._background:
             task.cancel()
         await self.pipeline.close()
+        await asyncio.to_thread(self.figures.close)
 
     async def start_ingest(self, *, force: bool = False, path: str | None = None) -> Job:
         """Starts the job or joins the running one. Raises ContentError for a path outside the content root."""

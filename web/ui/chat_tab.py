@@ -38,9 +38,8 @@ class ChatTab:
         self._services, self.header = services, page_header
         self._answering = Answering(services.asking)
         self.notes = gr.HTML(elem_classes="notes")
-        key, secret = book_key(services.settings), "kept-in-the-browser-only"
-        self.chat = gr.BrowserState(None, storage_key=f"ask-{key}-open", secret=secret)
-        self.shelf = gr.BrowserState([], storage_key=f"ask-{key}-all", secret=secret)
+        self.chat = kept_in_browser(services.settings, "open", None)
+        self.shelf = kept_in_browser(services.settings, "all", [])
         with gr.Row(elem_classes="tools"):
             self.history = gr.HTML(elem_id="history", js_on_load="askTheBook.listen(element, trigger)")
             self.fresh = gr.Button("New conversation", size="sm", scale=0, min_width=150)
@@ -68,7 +67,7 @@ class ChatTab:
         self.chatbot.edit(self.edit, [self.chat], **asked)
         self.chatbot.undo(self.undo, [self.chat], answer_to, **AT_ONCE)
         self.chatbot.clear(self.begin, None, answer_to, **AT_ONCE)
-        self.chatbot.like(self.like, [self.chat], [self.chat], **AT_ONCE)
+        self.chatbot.like(self.like, [self.chat], [self.chat], show_progress="hidden", **PRIVATE)
         self.box.stop(self.stop, None, None, **AT_ONCE)
         self.fresh.click(self.begin, None, answer_to, **AT_ONCE)
         self._connect_history(demo, answer_to)
@@ -122,15 +121,20 @@ class ChatTab:
         turns = [turn if turn.ended else turn.model_copy(update={"ended": "stopped"}) for turn in chat.turns]
         return self._drawn(chat.model_copy(update={"turns": turns}))
 
-    def like(self, kept: Any, event: gr.LikeData) -> Any:  # noqa: ANN401
+    async def like(self, kept: Any, event: gr.LikeData, request: gr.Request) -> Any:  # noqa: ANN401
         """Counted, and remembered with the conversation; what was said is not kept."""
         chat = read_chat(kept)
         place = turn_at(chat, _index(event))
         if place < 0:
             return gr.skip()
-        liked = {True: True, "Like": True, False: False, "Dislike": False}.get(event.liked)
-        turns = list(chat.turns)
-        turns[place] = turns[place].model_copy(update={"liked": liked})
+        try:
+            await self._services.limits.admit_rating(_client(request).host)
+        except Problem as refusal:
+            raise gr.Error(sentence(refusal), print_exception=False) from None
+        liked = {"Like": True, "Dislike": False}.get(str(event.liked))
+        turns, turn = list(chat.turns), chat.turns[place]
+        self._services.figures.rated(liked, turn.liked, turn.question)
+        turns[place] = turn.model_copy(update={"liked": liked})
         return chat.model_copy(update={"turns": turns}).model_dump()
 
     def stop(self, request: gr.Request) -> None:
@@ -159,10 +163,9 @@ class ChatTab:
             gr.Info("An answer is being written. Stop it first, or wait for its end.")
             return
         yield self._drawn(chat.with_turn(Turn(question=question[:2000]))) | {self.box: writing("")}
-        client = Client(request.client.host if request.client else None, surface="ui")
         history = chat.exchanges(self._services.settings.max_context_messages)
         try:
-            async for turn in self._answering.answer(session, client, question, history):
+            async for turn in self._answering.answer(session, _client(request), question, history):
                 after = chat.with_turn(turn)
                 yield self._drawn(after) if turn.ended else {self.chatbot: messages_of(after)}
         except (Problem, RagError) as refusal:
@@ -196,6 +199,11 @@ def _chatbot() -> gr.Chatbot:
     )
 
 
+def kept_in_browser(settings: Settings, name: str, default: Any) -> gr.BrowserState:  # noqa: ANN401
+    """Fixed names, or every restart would forget what was kept. The secret hides nothing: every page tells it."""
+    return gr.BrowserState(default, storage_key=f"ask-{book_key(settings)}-{name}", secret="not-a-secret")  # noqa: S106
+
+
 def book_key(settings: Settings) -> str:
     """The same for every start of one book, another one for another book on the same address."""
     named = f"{settings.book_url}|{settings.book_title}|{settings.content_dir.resolve()}"
@@ -220,6 +228,10 @@ def sentence(problem: Problem) -> str:
     return (
         problem.message if not wait or f"{wait} s" in problem.message else f"{problem.message} Try again in {wait} s."
     )
+
+
+def _client(request: gr.Request) -> Client:
+    return Client(request.client.host if request.client else None, surface="ui")
 
 
 def _index(event: Any) -> int:  # noqa: ANN401 - gradio gives a number or a pair

@@ -9,6 +9,7 @@ import gradio as gr
 
 STATIC = Path(__file__).parent.parent / "static"
 CSS = STATIC / "ui.css"
+FAVICON = STATIC / "favicon.png"
 
 
 def theme() -> gr.themes.Default:
