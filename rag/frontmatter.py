@@ -21,15 +21,27 @@ def split_front_matter(text: str) -> tuple[dict[str, str], int]:
 
     `text` has line ends folded to newlines and no byte order mark.
     """
+    found = _block(text)
+    if found is None:
+        return {}, 0
+    mark, start, end = found
+    return _values(text[start:end], toml=mark == "+++"), text.count("\n", 0, end) + 1
+
+
+def front_matter_lines(text: str) -> int:
+    """The number of lines the block takes, without reading it."""
+    found = _block(text)
+    return 0 if found is None else text.count("\n", 0, found[2]) + 1
+
+
+def _block(text: str) -> tuple[str, int, int] | None:
+    """The mark, and where what stands between the two begins and ends."""
     opened = _OPEN.match(text)
     if not opened:
-        return {}, 0
+        return None
     mark = re.escape(opened[1])
     closed = re.compile(rf"^(?:{mark}|\.\.\.)[ \t]*$", re.MULTILINE).search(text, opened.end())
-    if not closed:
-        return {}, 0
-    block = text[opened.end() : closed.start()]
-    return _values(block, toml=opened[1] == "+++"), text.count("\n", 0, closed.start()) + 1
+    return (opened[1], opened.end(), closed.start()) if closed else None
 
 
 def read_yaml(text: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from itertools import accumulate
 
-from rag.frontmatter import split_front_matter
+from rag.frontmatter import front_matter_lines
 
 _INDENT = r"[ \t>]*+(?:(?:[-*+]|\d{1,9}[.)])[ \t]++)?+"
 _LINE = (
@@ -53,8 +53,8 @@ class Lean:
         self.fences: list[tuple[int, int]] = []  # half open lines, wherever a reader of plain text sees a fence
         self.unclosed = False
         self._columns: dict[int, list[tuple[int, int]]] = {}
-        self.front_matter, self.body = split_front_matter(text)
-        self._drop(0, self.body)
+        self.body = front_matter_lines(text)
+        self.lines[: self.body] = [""] * self.body
         _Reader(self).read()
 
     def position(self, line: int, column: int) -> int:
