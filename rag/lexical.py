@@ -17,6 +17,7 @@ LEXICON_VERSION = "1"  # an index made with another one is made anew
 UNSEGMENTED = frozenset({"chinese", "japanese", "korean", "thai"})
 """Languages whose words are not separated by spaces as the plain tokenizer needs them."""
 
+_CODES = {"zh": "chinese", "ja": "japanese", "ko": "korean", "th": "thai"}  # the engine knows the others' itself
 _SCRIPTS = {
     "kana": re.compile(r"[぀-ヿ]"),
     "hangul": re.compile(r"[가-힣ᄀ-ᇿ㄰-㆏]"),
@@ -59,6 +60,7 @@ class Lexicon:
     """The lexical model of one index. `average_words` is the mean of `words(text)` over what is indexed."""
 
     def __init__(self, language: str | None, average_words: float) -> None:
+        language = language and _CODES.get(language.strip().lower(), language.strip().lower())
         self.language = language
         self._model = _model(language, average_words=max(average_words, 1.0))
         # With b = 0 and a huge k a term's weight is its count, and so the sum is the length BM25 works with.

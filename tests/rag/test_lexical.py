@@ -141,6 +141,12 @@ def test_an_unknown_language_has_the_plain_model(language: str | None) -> None:
     assert lexicon.words("the robots") == 2
 
 
+@pytest.mark.parametrize(("written", "name"), [("English", "english"), (" ZH ", "chinese"), ("ja", "japanese")])
+def test_a_language_may_be_written_otherwise(written: str, name: str) -> None:
+    text = "the robots 机器人控制 ロボットは"
+    assert Lexicon(written, 100.0).query(text) == Lexicon(name, 100.0).query(text)
+
+
 def test_an_average_of_nothing_is_no_error() -> None:
     assert Lexicon("english", 0.0).document("robot").values
 
