@@ -1,5 +1,6 @@
 """One line per event, as text or as JSON, each with its request id. Questions and keys are never among the fields."""
 
+import asyncio
 import json
 import logging
 import sys
@@ -13,6 +14,14 @@ class _Named(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = request_id.get()
         return True
+
+
+class _NotCutOff(logging.Filter):
+    """Streams that the end of the service cuts off are no failures, though the server reports each with a traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        kind = record.exc_info[0] if record.exc_info else None
+        return kind is None or not issubclass(kind, asyncio.CancelledError)
 
 
 class _Text(logging.Formatter):
@@ -54,6 +63,7 @@ def configure(level: str, as_json: bool) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if as_json else _Text())
     handler.addFilter(_Named())
+    handler.addFilter(_NotCutOff())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for noisy in ("httpx", "httpcore", "openai", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
