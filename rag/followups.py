@@ -1,7 +1,9 @@
 """What a question asks when it leans on the ones before it, without a model to rewrite it.
 
-The last question counts 1. Earlier ones fade with their age, fast when the last question stands on its own and
-slowly when it depends on them: it has a pronoun or an ellipsis in it, or hardly a word of its own. The assistant's
+Words: the last question's terms count 1, those of earlier ones fade with their age, fast when the last question stands
+on its own and slowly when it depends on them: it has a pronoun or an ellipsis in it, or hardly a word of its own.
+Meaning: a question that depends on the one before it is embedded twice, alone and read together with that one, which
+is where an embedding model resolves what it refers to; one that stands on its own is embedded as it is. The assistant's
 answers are left out on purpose: their words drown the reader's.
 """
 
@@ -15,8 +17,8 @@ from rag.embedding.base import Vectors
 from rag.scripts import unspaced, words
 from rag.types import Exchange, SparseVector
 
-DEPENDENT_FADE = 0.5
-STANDALONE_FADE = 0.25
+DEPENDENT_FADE = 0.35
+STANDALONE_FADE = 0.15
 FAINTEST = 0.05
 LONG_WORD = 4
 OWN_WORDS = 4
@@ -62,11 +64,18 @@ def depends(question: str) -> bool:
     return sum(len(token) >= LONG_WORD for token in tokens) + unspaced(question) // LETTERS_A_WORD < OWN_WORDS
 
 
-def weigh(question: str, history: Sequence[Exchange]) -> list[Weighted]:
-    """The question and, fading, the earlier ones, newest first; those too faint to matter are left out."""
+def spoken(question: str, history: Sequence[Exchange]) -> list[Weighted]:
+    """The question and, fading, the earlier ones, newest first: whose words are searched. The faintest are left out."""
     fade = DEPENDENT_FADE if depends(question) else STANDALONE_FADE
     earlier = (Weighted(past.question, fade**age) for age, past in enumerate(reversed(history), 1))
     return [Weighted(question, 1.0), *(part for part in earlier if part.weight >= FAINTEST and part.text.strip())]
+
+
+def meant(question: str, history: Sequence[Exchange]) -> list[Weighted]:
+    """The texts whose meaning is searched."""
+    last = history[-1].question.strip() if history else ""
+    read_together = [Weighted(f"{last} {question}", 1.0)] if last and depends(question) else []
+    return [Weighted(question, 1.0), *read_together]
 
 
 def merge(parts: Iterable[tuple[SparseVector, float]]) -> SparseVector:

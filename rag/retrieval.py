@@ -15,6 +15,7 @@ import numpy as np
 from rag import followups, outline, overview, relevance, scoring
 from rag.embedding.base import Embedder
 from rag.errors import IndexEmpty, IndexMismatch
+from rag.followups import Weighted
 from rag.passages import passages
 from rag.reading import Reading
 from rag.relevance import Evidence, Scale
@@ -96,10 +97,9 @@ class Retriever:
         self, question: str, history: Sequence[Exchange], page: Page | None, selection: str | None
     ) -> Ranked:
         reading = await self._current()
-        parts = [(part.text, part.weight) for part in followups.weigh(question, history)]
-        if selection and selection.strip():
-            parts.append((selection[:SELECTION_CHARS], SELECTION_WEIGHT))
-        query = await self._query(reading, parts)
+        selected = [Weighted(selection[:SELECTION_CHARS], SELECTION_WEIGHT)] if selection and selection.strip() else []
+        spoken, meant = followups.spoken(question, history) + selected, followups.meant(question, history) + selected
+        query = await self._query(reading, spoken, meant)
         hits = await self._store.search(query, CANDIDATES, _kept(history))
         foreign = reading.is_foreign(question)
         scored = _scored(reading, self._weights(reading, query, foreign=foreign), hits, question, page)
@@ -130,14 +130,13 @@ class Retriever:
             return False
         return all(legible(self._embedder.fingerprint, part) for part in (reading.sample, text))
 
-    async def _query(self, reading: Reading, parts: Sequence[tuple[str, float]]) -> StoreQuery:
-        read = [(reading.searched(text), weight) for text, weight in parts]
-        sparse = followups.merge((reading.lexicon.query(text), weight) for text, weight in read)
-        if not self._dense(reading, parts[0][0]):
+    async def _query(self, reading: Reading, spoken: Sequence[Weighted], meant: Sequence[Weighted]) -> StoreQuery:
+        sparse = followups.merge((reading.lexicon.query(reading.searched(part.text)), part.weight) for part in spoken)
+        if not self._dense(reading, meant[0].text):
             return StoreQuery(sparse)
-        parts = read if self._english_model else parts
-        vectors = await asyncio.gather(*(self._embedder.embed_query(text) for text, _ in parts))
-        weighted = [(vector, weight) for vector, (_, weight) in zip(vectors, parts, strict=True)]
+        texts = [reading.searched(part.text) if self._english_model else part.text for part in meant]
+        vectors = await asyncio.gather(*(self._embedder.embed_query(text) for text in texts))
+        weighted = [(vector, part.weight) for vector, part in zip(vectors, meant, strict=True)]
         return StoreQuery(sparse, followups.blend(weighted))
 
     def _weights(self, reading: Reading, query: StoreQuery, *, foreign: bool) -> Weights:

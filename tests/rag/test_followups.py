@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rag.followups import blend, depends, merge, weigh
+from rag.followups import blend, depends, meant, merge, spoken
 from rag.types import Exchange, SparseVector
 
 FIRST = Exchange("How does a PID controller keep a humanoid upright?", "By correcting the error [1].")
@@ -45,24 +45,31 @@ def test_these_stand_on_their_own(question: str) -> None:
     assert not depends(question)
 
 
-def test_history_fades_slowly_when_the_question_leans_on_it() -> None:
-    parts = weigh("And on stairs?", [FIRST, SECOND])
-    assert [(part.text, part.weight) for part in parts] == [
-        ("And on stairs?", 1.0),
-        (SECOND.question, 0.5),
-        (FIRST.question, 0.25),
-    ]
+def test_words_fade_slowly_when_the_question_leans_on_the_history() -> None:
+    parts = spoken("And on stairs?", [FIRST, SECOND])
+    assert [part.text for part in parts] == ["And on stairs?", SECOND.question, FIRST.question]
+    assert [part.weight for part in parts] == pytest.approx([1.0, 0.35, 0.1225])
 
 
-def test_history_fades_fast_when_it_does_not() -> None:
+def test_words_fade_fast_when_it_does_not() -> None:
     question = "How does reinforcement learning train a walking humanoid robot?"
-    assert [part.weight for part in weigh(question, [FIRST, SECOND])] == [1.0, 0.25, 0.0625]
+    assert [part.weight for part in spoken(question, [FIRST, SECOND])] == pytest.approx([1.0, 0.15])
 
 
 def test_answers_and_faint_questions_are_left_out() -> None:
-    parts = weigh("And on stairs?", [Exchange("", "An answer."), *[SECOND] * 6])
-    assert [part.weight for part in parts] == [1.0, 0.5, 0.25, 0.125, 0.0625]
+    parts = spoken("And on stairs?", [Exchange("", "An answer."), *[SECOND] * 6])
+    assert [part.weight for part in parts] == pytest.approx([1.0, 0.35, 0.1225])
     assert "An answer." not in {part.text for part in parts}
+
+
+def test_a_question_that_leans_is_also_read_together_with_the_last_one() -> None:
+    assert [part.text for part in meant("And on stairs?", [FIRST, SECOND])] == [
+        "And on stairs?",
+        f"{SECOND.question} And on stairs?",
+    ]
+    standing = "How does reinforcement learning train a walking humanoid robot?"
+    assert [part.text for part in meant(standing, [FIRST])] == [standing]
+    assert [part.text for part in meant("And on stairs?", [])] == ["And on stairs?"]
 
 
 def test_a_term_counts_as_where_it_counts_most() -> None:
