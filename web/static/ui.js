@@ -24,7 +24,7 @@ const askTheBook = (() => {
   function list(shelf, chat) {
     const all = kept(shelf);
     if (!all.length) return "";
-    return `<details class="history"><summary>Earlier conversations <span class="count">${all.length}</span></summary>`
+    return `<details class="history"><summary>Earlier chats <span class="count">${all.length}</span></summary>`
       + `<ul>${all.map((one) => entry(one, chat)).join("")}</ul></details>`;
   }
 

@@ -14,11 +14,11 @@ from rag.status import DocumentStatus
 from web.asking import Client
 from web.problems import Problem, problem_of
 from web.services import Services
+from web.ui.charts import charts
 from web.ui.chat_tab import AT_ONCE, PRIVATE, sentence
 from web.ui.gate import Gate
 from web.ui.open_questions import questions_panel
 from web.ui.panels import documents_table, job_panel, overview, passages, plan_panel
-from web.ui.plots import frames, questions_plot, tokens_plot, waiting_plot
 
 DAYS = 30
 WATCHING, IDLE = 1.0, 6.0  # seconds between two looks at the job
@@ -56,7 +56,7 @@ class AdminTab:
             self.start = gr.Button("Re-ingest", variant="primary", scale=0, min_width=120)
             self.preview = gr.Button("Preview", scale=0, min_width=110)
             self.cancel = gr.Button("Cancel", variant="stop", scale=0, min_width=110, interactive=False)
-            self.force = gr.Checkbox(label="Force (embed everything again)", container=False, scale=1, min_width=220)
+            self.force = gr.Checkbox(label="Force: make everything anew", container=False, scale=1, min_width=220)
             self.lock = gr.Button("Lock", scale=0, min_width=80)
         self.job = gr.HTML(elem_id="job")
         self.plan = gr.HTML(elem_id="plan")
@@ -66,8 +66,8 @@ class AdminTab:
             with gr.Tab("Search"):
                 self._build_search()
             with gr.Tab("Figures") as self.figures_tab:
-                self.plots = [questions_plot(), waiting_plot(), tokens_plot()]
-            with gr.Tab("Open questions") as self.questions_tab:
+                self.charts = gr.HTML(elem_id="charts")
+            with gr.Tab("Unanswered") as self.questions_tab:
                 self.questions = gr.HTML(elem_id="open-questions")
 
     def _build_documents(self) -> None:
@@ -99,7 +99,7 @@ class AdminTab:
             event(self.filter, filters, [self.documents], **QUEUED)
         for event in (self.query.submit, self.find.click):
             event(self.search, [self.ticket, self.query, self.count], [self.found], **QUEUED)
-        self.figures_tab.select(self.plot, [self.ticket], self.plots, **QUEUED)
+        self.figures_tab.select(self.plot, [self.ticket], [self.charts], **QUEUED)
         self.questions_tab.select(self.list_questions, [self.ticket], [self.questions], **QUEUED)
 
     @property
@@ -197,9 +197,9 @@ class AdminTab:
         client = Client(request.client.host if request.client else None, surface="ui")
         return passages(await _said(lambda: self._services.asking.search(client, query, int(count))))
 
-    async def plot(self, ticket: Any, request: gr.Request) -> tuple[Any, Any, Any]:  # noqa: ANN401
+    async def plot(self, ticket: Any, request: gr.Request) -> str:  # noqa: ANN401
         self._gate.require(ticket, request)
-        return frames(await self._services.figures.days(DAYS))
+        return charts(await self._services.figures.days(DAYS))
 
     async def list_questions(self, ticket: Any, request: gr.Request) -> str:  # noqa: ANN401
         self._gate.require(ticket, request)

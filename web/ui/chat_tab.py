@@ -42,7 +42,7 @@ class ChatTab:
         self.shelf = kept_in_browser(services.settings, "all", [])
         with gr.Row(elem_classes="tools"):
             self.history = gr.HTML(elem_id="history", js_on_load="askTheBook.listen(element, trigger)")
-            self.fresh = gr.Button("New conversation", size="sm", scale=0, min_width=150)
+            self.fresh = gr.Button("New chat", size="sm", scale=0, min_width=110)
         self.chatbot = _chatbot()
         self.box = gr.Textbox(
             label="Your question",
