@@ -15,6 +15,7 @@ from statistics import median
 THRESHOLD = 0.70
 COVERAGE_WEIGHT = 0.5
 BM25_WEIGHT = 0.2
+FOREIGN_THRESHOLD = 0.60
 FOREIGN_COSINE = 0.40
 FOREIGN_WORD_WEIGHT = 0.5
 LEXICAL_THRESHOLD = 0.65
@@ -91,7 +92,7 @@ def degree(evidence: Evidence) -> float:
     fair = _translated(evidence) if evidence.foreign else evidence
     if fair.cosine is None:
         return (fair.coverage + LEXICAL_BM25_WEIGHT * fair.bm25) / LEXICAL_THRESHOLD
-    by_rule = strength(fair) / THRESHOLD
+    by_rule = strength(fair) / (FOREIGN_THRESHOLD if fair.foreign else THRESHOLD)
     trusted = fair.foreign and fair.polyglot
     return max(by_rule, fair.cosine / FOREIGN_COSINE) if trusted else by_rule
 
