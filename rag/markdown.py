@@ -35,7 +35,7 @@ _KINDS: dict[str, Kind] = {
     "html_block": "html",
     "hr": "rule",
 }
-_LONGEST_HEADING = 300  # characters, in paths and outlines
+_LONGEST_HEADING = 600  # characters, in paths and outlines
 _LONGEST_ANCHOR = 1_000
 _LONGEST_LEAD = 300
 _TITLE_WITHIN = 8_000  # characters after the front matter
@@ -47,7 +47,8 @@ _MDX_ID = re.compile(r"\s*\{/\*\s*#([^\s*]+)[^*]*\*/\}\s*$")
 _ATTRIBUTES = re.compile(r"\s*\{:?\s*([^{}]*)\}$")
 _FOOTNOTE = re.compile(r"\[\^[^\]\s]+\]")
 _DEFINITION = re.compile(r" {0,3}\[(?!\^)[^\]]+\]:\s*\S")
-_OPENER = re.compile(r"(?:!!!|\?\?\?\+?|===!?\+?)[ \t]+\S|\([\w:.-]+\)=\s*$")
+_OPENER = re.compile(r"(?:!!!|\?\?\?\+?|===!?\+?)[ \t]+\S")
+_LABEL = re.compile(r"\([\w:.-]+\)=\s*$")  # of MyST: names the heading below, says nothing
 
 _ATX_TITLE = re.compile(r" {0,3}#(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
 _UNDERLINE = re.compile(r" {0,3}=+[ \t]*$")
@@ -219,7 +220,7 @@ def outline(document: Document) -> Outline:
 def opening_title(text: str, flavor: Generator) -> str:
     """The first heading, if it is an h1 and the page begins with it; else nothing."""
     lines = Lean(text[: _LARGEST_FRONT_MATTER + _TITLE_WITHIN]).lines
-    first = next((at for at, line in enumerate(lines) if line.strip()), None)
+    first = next((at for at, line in enumerate(lines) if line.strip() and not _LABEL.match(line)), None)
     if first is None:
         return ""
     written = _ATX_TITLE.match(lines[first])
@@ -289,8 +290,8 @@ def _between(lean: Lean, first: int, after: int) -> Iterator[Block]:
 
 
 def _as_opener(block: Block, lean: Lean) -> Block:
-    """A line that belongs to what follows: `!!! note` of MkDocs, `=== "Tab"`, `(label)=` of MyST."""
-    if block.kind == "paragraph" and lean.lines[block.first].lstrip()[:1] in "!?=(":
+    """A line that belongs to what follows: `!!! note` and `=== "Tab"` of MkDocs."""
+    if block.kind == "paragraph" and lean.lines[block.first].lstrip()[:1] in ("!", "?", "="):
         last = lean.lines[block.after - 1].lstrip()
         if block.after == block.first + 1 and _OPENER.match(last):
             return Block("opener", block.first, block.after)

@@ -21,6 +21,7 @@ _PATH_SAFE = "/-._~!$&'()*+,;=:@"  # RFC 3986, section 3.3
 _NUMBERED = re.compile(r"[0-9]+\s*[-_.]+\s*(?P<rest>[^-_.\s].*)", re.DOTALL)
 _DATE_OR_VERSION = re.compile(r"[0-9]+[-_.][0-9]")
 EXTENSION = re.compile(r"\.(?:mdx?|markdown)$", re.IGNORECASE)
+_HUGO_SECTION = "_index.md"  # the page of a folder there, and nobody's partial
 _TRUE = {"true", "yes", "on"}
 
 
@@ -57,7 +58,8 @@ def is_published(path: str, front_matter: FrontMatter, site: Site) -> bool:
     if site.flavor not in ("auto", "docusaurus"):
         return True
     parts = path.split("/")
-    if any(part == "__tests__" or part.startswith("_") for part in parts):
+    hidden = parts[:-1] if parts[-1].lower() == _HUGO_SECTION else parts
+    if any(part == "__tests__" or part.startswith("_") for part in hidden):
         return False
     return not re.search(r"\.test\.(?:mdx?|markdown)$", parts[-1])
 
@@ -102,7 +104,7 @@ def strip_number_prefixes(path: str) -> str:
 
 def _is_folder_page(raw: str, folder: str) -> bool:
     name = raw.lower()
-    return name in ("index", "readme") or (bool(folder) and name == folder.rpartition("/")[2].lower())
+    return name in ("index", "readme", "_index") or (bool(folder) and name == folder.rpartition("/")[2].lower())
 
 
 def _is_pathname(slug: str) -> bool:

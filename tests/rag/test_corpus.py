@@ -87,6 +87,7 @@ def test_folders_have_labels(tmp_path: Path) -> None:
         ("# `Code` and **bold** {#x}\n", "Code and bold"),
         ("Setext\n===\n", "Setext"),
         ("import X from 'x';\n\n# After\n", "After"),
+        ("(label)=\n# Labelled\n", "Labelled"),
         ("Text\n\n# Late\n", "name"),
         ("## Only two\n", "name"),
         ("", "name"),

@@ -110,6 +110,11 @@ def test_drafts_and_partials_have_no_page() -> None:
     assert is_published("a.md", {"draft": "false"}, Site())
 
 
+def test_the_section_pages_of_hugo_are_pages() -> None:
+    assert is_published("a/_index.md", {}, Site())
+    assert url_of("a/_index.md", {}, Site()) == "/docs/a/"
+
+
 def test_the_flavor_is_guessed_from_names() -> None:
     assert guess_flavor(["SUMMARY.md", "a.md"]) == "mdbook"
     assert guess_flavor(["a.md", "../book.toml"]) == "mdbook"
