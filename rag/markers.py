@@ -28,6 +28,9 @@ _MARK_SO_FAR = re.compile(rf"[\[【［][\s\d^,;，、{_DASHES}]*")
 _RANGE = re.compile(rf"\^?(\d+)\s*[{_DASHES}]\s*\^?(\d+)|(\d+)")
 _PLAIN = re.compile(r"[^\\`~!\[\]【［ \t\n]+")
 _LINE_HEAD = re.compile(r"[ \t]*(?:(?:>|[-*+]|\d{1,9}[.)])[ \t]*)*")
+_FENCE_HEAD = re.compile(r"[ \t]*(?:(?:>|(?:[-*+]|\d{1,9}[.)])[ \t])[ \t]*)*")
+_LIST_ITEM = re.compile(r"[ \t>]*(?:[-*+]|\d{1,9}[.)])[ \t]")
+_DEEP = re.compile(r"[ \t>]*(?: {4}|\t)[ \t]*")
 _BARE_NUMBER = re.compile(r"\s*\^?\d+\s*")
 _PARAGRAPH_END = re.compile(r"\n[ \t>]*(?:\n|```|~~~)")
 _BRACKETS = re.compile(r"\\.|(`+)|\[|\]|\n[ \t]*\n", re.DOTALL)
@@ -45,6 +48,7 @@ class MarkerScanner:
         self._buffer = ""
         self._final = False
         self._head: str | None = ""  # the line so far, None once it is too long to matter
+        self._in_list = False  # where deeply indented lines are not code
         self._fence: str | None = None  # the run that opened the code block we are in
         self._fence_head = ""  # what stood before it on its line
         self._after_marker = False
@@ -128,6 +132,11 @@ class MarkerScanner:
     def _at_line_head(self) -> bool:
         return self._head is not None and _LINE_HEAD.fullmatch(self._head) is not None
 
+    @property
+    def _may_open_fence(self) -> bool:
+        head = self._head
+        return head is not None and bool(_FENCE_HEAD.fullmatch(head)) and (self._in_list or not _DEEP.fullmatch(head))
+
     def _take(self, length: int) -> list[Token]:
         text, self._buffer = self._buffer[:length], self._buffer[length:]
         return self._out(text)
@@ -150,6 +159,8 @@ class MarkerScanner:
             self._since_open = "" if text.endswith("[") else None
         elif self._since_open is not None and len(self._since_open) < 64:
             self._since_open += text
+        for line in ((self._head or "") + text).split("\n")[:-1]:
+            self._in_list = bool(_LIST_ITEM.match(line)) or (self._in_list and (not line.strip() or line[0] in " \t>"))
         before, newline, after = text.rpartition("\n")
         head = after if newline else (None if self._head is None else self._head + before + after)
         self._head = head if head is not None and len(head) <= 64 else None
@@ -168,7 +179,7 @@ class MarkerScanner:
         run = self._run()
         if run is None:
             return None
-        if self._at_line_head and len(run) >= 3:
+        if self._may_open_fence and len(run) >= 3:
             info, newline, _ = self._buffer[len(run) : HOLD].partition("\n")
             if "`" not in info:
                 if not newline and not self._all_here:
@@ -182,7 +193,7 @@ class MarkerScanner:
         run = self._run()
         if run is None:
             return None
-        if self._at_line_head and len(run) >= 3:
+        if self._may_open_fence and len(run) >= 3:
             self._open_fence(run)
         return self._take(len(run))
 

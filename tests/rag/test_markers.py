@@ -123,6 +123,8 @@ def test_an_open_code_block_is_closed_at_the_end(text: str, expected: str) -> No
         ("[1](see below)", "«1» (see below)"),
         ("[a](b c)", "[a] (b c)"),
         ("[[9]1]", "[1\\]"),
+        (f"-```[a]({EVIL})", "-```a"),
+        (f"x\n    ```[a]({EVIL})", "x\n    ```a"),
     ],
 )
 def test_links_of_the_model_are_reduced_to_their_text(text: str, expected: str) -> None:
