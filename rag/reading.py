@@ -7,6 +7,7 @@ from typing import TypeVar
 from rag.cognates import Cognates
 from rag.languages import is_foreign, shared_words
 from rag.lexical import Lexicon
+from rag.scripts import is_latin
 from rag.store.base import IndexConfig, VectorStore
 from rag.types import Chunk, DocumentRecord
 
@@ -26,7 +27,7 @@ class Reading:
         self.documents = documents
         self.lexicon = Lexicon(config.language, config.average_words)
         self.titles = [document.title for document in documents if document.chunks]
-        self.sample = " ".join(f"{document.title} {document.lead}" for document in documents[:TITLES_READ])
+        self.latin = is_latin(" ".join(f"{document.title} {document.lead}" for document in documents[:TITLES_READ]))
         headings = (heading.text for document in documents for heading in document.headings)
         self._cognates = Cognates([*self.titles, *headings])
         self._terms: OrderedDict[str, list[int]] = OrderedDict()

@@ -20,7 +20,7 @@ from rag.passages import passages
 from rag.reading import Reading
 from rag.relevance import Evidence, Scale
 from rag.scoring import Scored, Weights
-from rag.scripts import ENGLISH_MODEL, legible
+from rag.scripts import ENGLISH_MODEL, is_latin
 from rag.store.base import StoreQuery, VectorStore
 from rag.types import Exchange, Hit, Page, Passage, Retrieval, SparseVector
 
@@ -128,7 +128,7 @@ class Retriever:
         """Whether the embedder can read both the index and the text."""
         if not self._embedder.dimensions or not reading.config.dimensions:
             return False
-        return all(legible(self._embedder.fingerprint, part) for part in (reading.sample, text))
+        return not self._english_model or (reading.latin and is_latin(text))
 
     async def _query(self, reading: Reading, spoken: Sequence[Weighted], meant: Sequence[Weighted]) -> StoreQuery:
         sparse = followups.merge((reading.lexicon.query(reading.searched(part.text)), part.weight) for part in spoken)
