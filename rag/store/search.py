@@ -4,10 +4,11 @@ An engine only answers batches of Ask. Pure, but for the `Engine` it is given.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from math import log
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from rag.embedding.base import Vectors
@@ -16,6 +17,8 @@ from rag.store.base import IndexConfig, StoreQuery
 from rag.store.points import BM25, DENSE, WINDOW_BM25, chunk_of, window_ids
 from rag.types import Chunk, Hit, SparseVector
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_NO_WEIGHTS: Mapping[int, float] = MappingProxyType({})
 BEAM = 200  # candidates a graph search keeps: 97 % of the best 90 among 75,000 windows
 _OWNER = ("chunk", "windows")
 _KNOWN_TERMS = 50_000  # IDFs kept of one published index
@@ -32,17 +35,18 @@ class Ask:
     limit: int
     using: str = ""
     vector: SparseVector | Vectors | None = None
-    ids: Sequence[str] | None = None
+    ids: Sequence[str | int] | None = None
     payload: tuple[str, ...] | bool = False
     weights: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    id: str
+class Found(NamedTuple):
+    """A tuple, because a search makes hundreds of them. A window's id is a number, any other a string."""
+
+    id: str | int
     score: float
-    payload: Mapping[str, Any] = field(default_factory=dict)
-    weights: Mapping[int, float] = field(default_factory=dict)
+    payload: Mapping[str, Any] = _NOTHING
+    weights: Mapping[int, float] = _NO_WEIGHTS
 
 
 class Engine(Protocol):
@@ -75,7 +79,9 @@ async def _candidates(engine: Engine, query: StoreQuery, limit: int, keep: Seque
         batch.append(Ask(len(keep), ids=keep, payload=_OWNER))
     found: dict[str, int] = {}
     for ask, hits in zip(batch, await engine.ask(batch) if batch else [], strict=True):
-        chunks = {hit.payload.get("chunk", hit.id): hit.payload["windows"] for hit in hits if "windows" in hit.payload}
+        chunks = {
+            str(hit.payload.get("chunk", hit.id)): hit.payload["windows"] for hit in hits if "windows" in hit.payload
+        }
         found |= islice(chunks.items(), limit if ask.using else None)
     return found
 
@@ -83,7 +89,8 @@ async def _candidates(engine: Engine, query: StoreQuery, limit: int, keep: Seque
 async def _rescored(engine: Engine, query: StoreQuery, candidates: Mapping[str, int]) -> list[Hit]:
     chunk_ids = list(candidates)
     owners = {window: chunk for chunk, count in candidates.items() for window in window_ids(chunk, count)}
-    windows, everything = list(owners), [*chunk_ids, *owners]
+    windows = list(owners)
+    everything: list[str | int] = [*chunk_ids, *owners]
     batch = [Ask(len(chunk_ids), ids=chunk_ids, payload=True)]
     if query.sparse.indices:
         batch.append(Ask(len(chunk_ids), BM25, query.sparse, chunk_ids))
@@ -96,21 +103,23 @@ async def _rescored(engine: Engine, query: StoreQuery, candidates: Mapping[str, 
     return [_hit(found, scores) for found in answers[0]]
 
 
-def _scores(hits: Sequence[Found], owners: Mapping[str, str]) -> dict[str, list[float]]:
+def _scores(hits: Sequence[Found], owners: Mapping[int, str]) -> dict[str, list[float]]:
     """Chunk id -> the scores of the chunk itself or of its windows."""
     scores: dict[str, list[float]] = {}
     for hit in hits:
-        scores.setdefault(owners.get(hit.id, hit.id), []).append(hit.score)
+        chunk = owners[hit.id] if isinstance(hit.id, int) else hit.id
+        scores.setdefault(chunk, []).append(hit.score)
     return scores
 
 
 def _hit(found: Found, scores: Mapping[str, Mapping[str, list[float]]]) -> Hit:
     def of(name: str) -> list[float]:
-        return scores.get(name, {}).get(found.id, [])
+        return scores.get(name, {}).get(chunk.id, [])
 
+    chunk = chunk_of(found.id, found.payload)
     cosines = of(DENSE)
     return Hit(
-        chunk_of(found.id, found.payload),
+        chunk,
         bm25=max(of(BM25), default=0.0),
         window_bm25=max(of(WINDOW_BM25), default=0.0),
         window_cosine=max(cosines, default=0.0),

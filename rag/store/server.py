@@ -21,7 +21,7 @@ from rag.store.points import BM25, DENSE, INDEX_ID, StoredPoint, chunk_of, recor
 from rag.store.search import BEAM, Ask, Found
 from rag.types import Chunk, DocumentRecord, Hit, IndexInfo, SparseVector
 
-FORMAT = 1
+FORMAT = 2
 _PAGE = 256  # points read at once
 _Answer = TypeVar("_Answer")
 
@@ -210,11 +210,12 @@ def _request(ask: Ask) -> models.QueryRequest:
 
 
 def _found(point: models.ScoredPoint) -> Found:
+    point_id = point.id if isinstance(point.id, int) else str(point.id)
     weights: dict[int, float] = {}
     if isinstance(point.vector, dict) and BM25 in point.vector:
         sparse = cast(models.SparseVector, point.vector[BM25])
         weights = dict(zip(sparse.indices, sparse.values, strict=True))
-    return Found(str(point.id), point.score, point.payload or {}, weights)
+    return Found(point_id, point.score, point.payload or {}, weights)
 
 
 def _vector(vector: SparseVector | Vectors) -> models.SparseVector | list[float]:

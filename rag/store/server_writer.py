@@ -102,7 +102,7 @@ class ServerWriter:
         for start in range(0, len(points), _BATCH):
             await _upsert(self._index, points[start : start + _BATCH])
 
-    async def _clear(self, path: str, kept: Sequence[str]) -> int:
+    async def _clear(self, path: str, kept: Sequence[str | int]) -> int:
         """Takes the points of a document out, but for its record and those that are kept; counts chunks."""
         stale = where(path=path)
         stale.must_not = [models.HasIdCondition(has_id=[document_id(path), *kept])]

@@ -87,7 +87,7 @@ class Shard:
         request = qe.QueryBatchRequest([_request(ask) for ask in batch])
         with _engine_call(self._where):
             answers = self._shard.query_batch(request)
-        return [[_found(point) for point in points] for points in answers]
+        return [[_found(ask, point) for point in points] for ask, points in zip(batch, answers, strict=True)]
 
     def scroll(self, *, payload: bool, **fields: str) -> Iterator[list[tuple[str, dict[str, Any]]]]:
         """Id and payload of every point with these fields, page by page."""
@@ -157,12 +157,13 @@ def _request(ask: Ask) -> qe.QueryRequest:
     )
 
 
-def _found(point: qe.ScoredPoint) -> Found:
-    weights: dict[int, float] = {}
-    if isinstance(point.vector, dict):
-        sparse = cast(qe.SparseVector, point.vector[BM25])
-        weights = dict(zip(sparse.indices, sparse.values, strict=True))
-    return Found(str(point.id), point.score, point.payload or {}, weights)
+def _found(ask: Ask, point: qe.ScoredPoint) -> Found:
+    """Reads only what was asked for: each attribute is made anew by the engine."""
+    point_id = point.id if isinstance(point.id, int) else str(point.id)
+    if ask.weights:
+        sparse = cast(dict[str, qe.SparseVector], point.vector)[ask.using]
+        return Found(point_id, point.score, weights=dict(zip(sparse.indices, sparse.values, strict=True)))
+    return Found(point_id, point.score, point.payload or {}) if ask.payload else Found(point_id, point.score)
 
 
 def _vector(vector: SparseVector | Vectors) -> Any:  # noqa: ANN401

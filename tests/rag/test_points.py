@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from uuid import UUID
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 import numpy as np
 import pytest
@@ -46,11 +46,20 @@ def test_every_window_is_a_point_found_by_its_chunk() -> None:
     assert all(set(point.vectors) == {WINDOW_BM25, DENSE} for point in windows)
 
 
-def test_ids_are_uuid5_and_never_meet() -> None:
+def test_ids_never_meet_and_windows_have_numbers() -> None:
     points = [*chunk_points(CHUNK), *chunk_points(SHORT), document_point(RECORD)]
-    ids = {point.id for point in points}
-    assert len(ids) == len(points)
-    assert {UUID(point_id).version for point_id in ids} == {5}
+    assert len({point.id for point in points}) == len(points)
+    for point in points:
+        if point.payload["kind"] == "window":
+            assert isinstance(point.id, int)
+            assert 0 <= point.id < 2**64
+        else:
+            assert UUID(str(point.id)).version == 5
+
+
+def test_windows_of_very_many_chunks_never_meet() -> None:
+    ids = {number for n in range(50_000) for number in window_ids(str(uuid5(NAMESPACE_URL, str(n))), 8)}
+    assert len(ids) == 400_000
 
 
 def test_the_norm_gives_the_cosine_of_the_mean() -> None:
