@@ -14,7 +14,8 @@ from typing import Any, Literal
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from rag.anchors import Generator, Slugger, slugger_for
+from rag.anchors import Generator
+from rag.headings import HeadingReader
 from rag.lean import Lean
 from rag.types import Document, OutlineHeading, Section
 
@@ -36,16 +37,10 @@ _KINDS: dict[str, Kind] = {
     "hr": "rule",
 }
 _LONGEST_HEADING = 600  # characters, in paths and outlines
-_LONGEST_ANCHOR = 1_000
 _LONGEST_LEAD = 300
 _TITLE_WITHIN = 8_000  # characters after the front matter
 _LARGEST_FRONT_MATTER = 65_536
 
-_MARKED = re.compile(r"[\\`*_\[\]<>&!~{^]")
-_DOCUSAURUS_ID = re.compile(r"\s*\{#((?:.(?!\{#|\}))*.)\}$", re.DOTALL)
-_MDX_ID = re.compile(r"\s*\{/\*\s*#([^\s*]+)[^*]*\*/\}\s*$")
-_ATTRIBUTES = re.compile(r"\s*\{:?\s*([^{}]*)\}$")
-_FOOTNOTE = re.compile(r"\[\^[^\]\s]+\]")
 _DEFINITION = re.compile(r" {0,3}\[(?!\^)[^\]]+\]:\s*\S")
 _OPENER = re.compile(r"(?:!!!|\?\?\?\+?|===!?\+?)[ \t]+\S")
 _LABEL = re.compile(r"\([\w:.-]+\)=\s*$")  # of MyST: names the heading below, says nothing
@@ -152,8 +147,7 @@ def page_of(document: Document) -> Page:
     environment: dict[str, Any] = {}
     parsed_lines = lean.lines if not lean.containers else _without(lean.lines, lean.containers)
     tokens = _parser.parse("\n".join(parsed_lines), environment)
-    slugger = slugger_for(document.flavor)
-    reader = _HeadingReader(document.flavor, slugger, environment, document.text)
+    reader = HeadingReader(document.flavor, document.text, lambda line: _rendered(line, environment))
     headings = list(_headings(tokens, reader))
     if document.flavor == "mdbook" and document.path.lower() == "summary.md":
         headings = [Heading(item.line, item.level, item.text, None) for item in headings]
@@ -228,7 +222,7 @@ def opening_title(text: str, flavor: Generator) -> str:
         written = _ANY_LINE.match(lines[first])
     if not written:
         return ""
-    reader = _HeadingReader(flavor, slugger_for(flavor), {}, "")
+    reader = HeadingReader(flavor, "", lambda line: _rendered(line, {}))
     return " ".join(reader.text_and_id((written[1] or "").strip())[0].split())
 
 
@@ -318,7 +312,7 @@ def _blocks(tokens: Sequence[Token], level: int) -> Iterator[Block]:
             yield Block(_KINDS[token.type], token.map[0], token.map[1])
 
 
-def _headings(tokens: Sequence[Token], reader: "_HeadingReader") -> Iterator[Heading]:
+def _headings(tokens: Sequence[Token], reader: HeadingReader) -> Iterator[Heading]:
     """Every heading, in quotations and lists as well, in order."""
     latest: str | None = None
     for at, token in enumerate(tokens):
@@ -327,62 +321,6 @@ def _headings(tokens: Sequence[Token], reader: "_HeadingReader") -> Iterator[Hea
             text, anchor = reader.read(tokens[at + 1].content, level)
             latest = anchor if anchor != "" else latest
             yield Heading(token.map[0], level, _shorten(" ".join(text.split()), _LONGEST_HEADING), latest)
-
-
-class _HeadingReader:
-    """Heading source -> its text and its anchor, by the rules of one generator, for one page."""
-
-    def __init__(self, flavor: Generator, slugger: Slugger, environment: dict[str, Any], source: str) -> None:
-        self._flavor = flavor
-        self._slugger = slugger
-        self._environment = environment
-        self._source = source
-
-    def read(self, content: str, level: int) -> tuple[str, str | None]:
-        """An empty anchor where the heading has nothing to be named by. Docusaurus gives no h1 an id."""
-        text, identifier = self.text_and_id(content)
-        if identifier is None:
-            identifier = self._slugger.slug(text)
-        else:
-            self._slugger.register(identifier)
-        if self._flavor == "docusaurus" and level == 1:
-            return text, None
-        return text, identifier if len(identifier) <= _LONGEST_ANCHOR else None
-
-    def text_and_id(self, content: str) -> tuple[str, str | None]:
-        """The rendered text, and the id if the author wrote one out."""
-        if not _MARKED.search(content):
-            return content, None
-        if self._flavor != "docusaurus":
-            return self._with_attributes(content)
-        mdx = _MDX_ID.search(content)
-        if mdx:
-            return self._render(content[: mdx.start()]), mdx[1]
-        text = self._render(content)
-        written = _DOCUSAURUS_ID.search(content) or _DOCUSAURUS_ID.search(text)
-        if not written or not written[1].strip():
-            return text, None
-        rest = self._render(content[: written.start()]) if content.endswith(written[0]) else text[: written.start()]
-        return rest, written[1].strip()
-
-    def _with_attributes(self, content: str) -> tuple[str, str | None]:
-        """`{#id .class}` of mdBook and, with or without a colon, of MkDocs; GitHub has none."""
-        found = _ATTRIBUTES.search(content) if self._flavor != "github" else None
-        if not found:
-            return self._render(content), None
-        identifier = next((part[1:] for part in found[1].split() if part.startswith("#") and len(part) > 1), None)
-        return self._render(content[: found.start()]), identifier
-
-    def _render(self, content: str) -> str:
-        content = content.strip()
-        if not _MARKED.search(content):
-            return content
-        if "[^" in content:
-            content = _FOOTNOTE.sub(self._footnote, content)
-        return _rendered(content, self._environment)
-
-    def _footnote(self, found: re.Match[str]) -> str:
-        return "" if f"{found[0]}:" in self._source else found[0]
 
 
 def _rendered(content: str, environment: dict[str, Any], *, images: bool = True) -> str:
