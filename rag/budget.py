@@ -6,7 +6,7 @@ from typing import Protocol
 
 from rag.errors import BudgetExhausted
 
-_DAY = 86_400
+DAY = 86_400  # seconds
 
 
 class TokenBudget(Protocol):
@@ -41,16 +41,24 @@ class DailyBudget:
     async def reserve(self, tokens: int) -> None:
         self._begin_day()
         if self._used + tokens > self._limit:
-            raise BudgetExhausted(
-                "Today's budget for the language model is used up.", retry_after=float(_DAY - self._clock() % _DAY)
-            )
+            raise used_up(self._clock())
         self._used += tokens
 
     async def settle(self, reserved: int, used: int) -> None:
         self._begin_day()
         self._used = max(self._used + used - reserved, 0)
 
+    def total(self, used: int) -> None:
+        """Today's tokens as they were counted elsewhere."""
+        self._begin_day()
+        self._used = used
+
     def _begin_day(self) -> None:
-        today = int(self._clock() // _DAY)
+        today = int(self._clock() // DAY)
         if today != self._day:
             self._day, self._used = today, 0
+
+
+def used_up(now: float) -> BudgetExhausted:
+    """`now` is in seconds since the epoch."""
+    return BudgetExhausted("Today's budget for the language model is used up.", retry_after=float(DAY - now % DAY))

@@ -25,6 +25,8 @@ class Conversations(Protocol):
         """Adds the exchange to a session that `resume` gave; the oldest ones go."""
         ...
 
+    async def close(self) -> None: ...
+
 
 @dataclass(slots=True)
 class _Session:
@@ -62,6 +64,23 @@ class MemoryConversations:
             return
         session.exchanges = (*session.exchanges, bounded(exchange))[-self._exchanges :]
         self._touch(known, session)
+
+    async def close(self) -> None:
+        pass
+
+    def knows(self, session_id: str) -> bool:
+        self._expire()
+        return session_id in self._sessions
+
+    def exchanges(self, session_id: str) -> tuple[Exchange, ...]:
+        """Those of a session, none of an unknown one."""
+        self._expire()
+        session = self._sessions.get(session_id)
+        return session.exchanges if session else ()
+
+    def keep(self, session_id: str, exchanges: tuple[Exchange, ...]) -> None:
+        """Takes over a session that was made elsewhere; `session_id` is a normal one."""
+        self._touch(session_id, _Session(0.0, exchanges))
 
     def _touch(self, session_id: str, session: _Session) -> None:
         session.expires = self._clock() + self._ttl

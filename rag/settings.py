@@ -1,5 +1,6 @@
 """Every setting, read once from the environment and `.env`. Only `rag.build` and `app.py` see this class."""
 
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -98,6 +99,13 @@ class Settings(BaseSettings):
     def _http(cls, value: str | None) -> str | None:
         if value is not None and not value.lower().startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.match(r"rediss?://[^/]", value.get_secret_value()):
+            raise ValueError("must start with redis:// or rediss:// and name a host")
         return value
 
     @cached_property

@@ -1,0 +1,69 @@
+"""The one Redis that the processes share: every call is bounded in time, and every failure is the same `Away`.
+
+After a failure nobody asks again for a moment, so a Redis that is gone costs one question a second, not every one.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+_log = logging.getLogger(__name__)
+
+PREFIX = "ask-the-book:1"  # another number where what is stored changes its form
+CALL_SECONDS = 1.0
+PAUSE_SECONDS = 1.0
+MOST_CONNECTIONS = 64
+
+T = TypeVar("T")
+
+
+class Away(Exception):
+    """Redis did not answer; the caller goes on with what this process knows. Never leaves `rag.shared`."""
+
+
+class Link:
+    """Connects at the first call. `run` raises Away within a second, with one log line when Redis goes and one when it
+    is back.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._redis: Redis = Redis.from_url(
+            url,
+            socket_timeout=CALL_SECONDS,
+            socket_connect_timeout=CALL_SECONDS,
+            max_connections=MOST_CONNECTIONS,
+            retry=Retry(NoBackoff(), 1),  # a kept connection may be dead after a restart
+        )
+        self._until = 0.0
+        self._away = False
+
+    async def run(self, call: Callable[[Redis], Awaitable[T]]) -> T:
+        if time.monotonic() < self._until:
+            raise Away
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                answer = await call(self._redis)
+        except (RedisError, OSError, TimeoutError) as error:
+            self._until = time.monotonic() + PAUSE_SECONDS
+            if not self._away:
+                _log.warning("Redis did not answer (%s): this process goes on alone", type(error).__name__)
+            self._away = True
+            raise Away from None
+        if self._away:
+            _log.warning("Redis answers again")
+        self._away = False
+        return answer
+
+    async def close(self) -> None:
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                await self._redis.aclose()
+        except (RedisError, OSError, TimeoutError) as error:
+            _log.debug("the connections to Redis did not close cleanly: %s", type(error).__name__)
