@@ -15,7 +15,8 @@ from rag.types import Passage
 
 PICKS = 3
 NEAR_BEST = 0.8
-QUESTION_PENALTY = 0.15
+UNFIT_PENALTY = 0.2
+LONGEST_OUTPUT = 8  # lines of a terminal that are still commands
 WHOLE_LIST_ITEMS = 9
 WHOLE_LIST_CHARS = 1500
 MOST_CODE_LINES = 60
@@ -44,6 +45,9 @@ _LEANING = re.compile(
     re.IGNORECASE,
 )
 _OPEN = (":", "：")
+_ENDS = (".", "!", "…", "。", "！", "।", "۔", "॥", *_OPEN)
+_CLOSING = "\"'”’»)]}*_`」』）】 "
+_OUTPUT = re.compile(r"^[`~]{3,}\s*(?:console|text|txt|output|log|plaintext)\b", re.IGNORECASE)
 _NO_ANSWER_CODE = re.compile(r"^[`~]{3,}\s*(?:mermaid|plantuml|dot|graphviz|mdx-code-block)\b", re.IGNORECASE)
 
 
@@ -91,8 +95,7 @@ def pick(question: str, sources: Sequence[Source], scores: Mapping[Key, float]) 
             return block
     by_number = {source.passage.number: source.units for source in sources}
     adjusted = {
-        key: score - QUESTION_PENALTY * by_number[key[0]][key[1]].text.endswith(("?", "？", "؟"))
-        for key, score in scores.items()
+        key: score - UNFIT_PENALTY * (not _is_statement(by_number[key[0]][key[1]])) for key, score in scores.items()
     }
     ordered = sorted(adjusted, key=lambda key: (-adjusted[key], key))
     crowded = Counter((number, by_number[number][place].block) for number, place in ordered[: 2 * PICKS])
@@ -106,6 +109,11 @@ def pick(question: str, sources: Sequence[Source], scores: Mapping[Key, float]) 
         number, place = ordered[0]
         picked[number] |= _continued(by_number[number], place)
     return picked
+
+
+def _is_statement(unit: Unit) -> bool:
+    """Questions and captions answer nothing."""
+    return unit.kind != "sentence" or unit.text.rstrip(_CLOSING).endswith(_ENDS)
 
 
 def _continued(found: Sequence[Unit], place: int) -> set[int]:
@@ -148,7 +156,8 @@ def _lines(found: Sequence[Unit], places: Iterable[int]) -> int:
 def _is_steps(found: Sequence[Unit], block: Sequence[int]) -> bool:
     first = found[block[0]]
     if first.kind == "code":
-        return _says_something(first)
+        printed = _OUTPUT.match(first.text) is not None and first.text.count("\n") > LONGEST_OUTPUT
+        return _says_something(first) and not printed
     return len(block) > 1 and first.text.lstrip()[:1].isdigit()
 
 

@@ -25,6 +25,7 @@ from rag.types import Exchange, Passage, Retrieval
 PASSAGES = 3
 EMBEDDED_UNITS = 24
 BM25_WEIGHT, COSINE_WEIGHT, PASSAGE_WEIGHT = 0.4, 0.6, 1.0
+SUBJECT_BONUS, LONGEST_SUBJECT = 0.2, 4
 AVERAGE_WORDS = 16.0
 LANGUAGE_SAMPLE = 4000
 NEAREST = 3
@@ -74,9 +75,13 @@ class ExtractiveGenerator:
         texts = [candidate.unit.text for candidate in found]
         passage_scores = {source.passage.number: source.passage.score for source in sources}
         top = max(passage_scores.values(), default=0.0) or 1.0
-        bm25 = _share(_bm25(self._lexicon(texts), question, texts))
+        lexicon = self._lexicon(texts)
+        bm25 = _share(_bm25(lexicon, question, texts))
+        asked = lexicon.terms(question)
         base = [
-            BM25_WEIGHT * words + PASSAGE_WEIGHT * passage_scores[candidate.number] / top
+            BM25_WEIGHT * words
+            + PASSAGE_WEIGHT * passage_scores[candidate.number] / top
+            + SUBJECT_BONUS * _is_subject(asked, lexicon.terms(candidate.unit.text))
             for words, candidate in zip(bm25, found, strict=True)
         ]
         cosines = await self._cosines(question, found, base)
@@ -121,6 +126,11 @@ def _bm25(lexicon: Lexicon, question: str, texts: Sequence[str]) -> list[float]:
         sum(wanted.get(index, 0.0) * value for index, value in zip(vector.indices, vector.values, strict=True))
         for vector in vectors
     ]
+
+
+def _is_subject(asked: Sequence[int], text: Sequence[int]) -> bool:
+    """Whether a text begins with what is asked about: `ownership is …` to `what is ownership?`"""
+    return 0 < len(asked) <= LONGEST_SUBJECT and set(asked) <= set(text[: len(asked) + 1])
 
 
 def _share(values: Sequence[float]) -> list[float]:

@@ -8,7 +8,7 @@ from rag.citations import CitationStream
 from rag.embedding.base import Embedder, Vectors
 from rag.embedding.local import LocalEmbedder, NoEmbedder
 from rag.errors import ModelError
-from rag.generation.base import AnswerRequest, Ended
+from rag.generation.base import AnswerRequest, Ended, Piece
 from rag.generation.excerpts import wants_steps
 from rag.generation.extractive import ExtractiveGenerator
 from rag.types import Passage, Retrieval
@@ -179,3 +179,59 @@ async def test_a_passage_that_says_nothing_does_not_break_the_answer(text: str) 
 )
 def test_how_to_questions_are_told_from_how_it_works(question: str, steps: bool) -> None:
     assert wants_steps(question) is steps
+
+
+async def test_a_definition_comes_before_a_mention() -> None:
+    text = "We finally arrive at ownership here. Much was said of it.\n\nOwnership is a discipline for safe programs."
+    found, _ = await answer("What is ownership?", passage(1, text))
+    assert "Ownership is a discipline for safe programs." in found
+
+
+async def test_captions_and_questions_are_no_answers() -> None:
+    text = (
+        "Using the gain table of joints\n\nWhat is the gain table of joints?\n\nThe gain table of joints holds numbers."
+    )
+    found, _ = await answer("What does the gain table of joints hold?", passage(1, text))
+    assert found == "In the book's own words:\n\nThe gain table of joints holds numbers. [1]"
+
+
+def outlined(place: int, path: str, text: str, *, trail: tuple[str, ...] = (), headings: tuple[str, ...]) -> Passage:
+    made = chunk(path, text, heading_path=headings, trail=trail)
+    return Passage(place, made, 1.0, text, (made.id,))
+
+
+async def overview(question: str, *passages: Passage) -> str:
+    request = AnswerRequest(question, Retrieval(question, passages, grounded=True, overview=True))
+    return "".join(
+        [piece.text async for piece in ExtractiveGenerator(NoEmbedder()).answer(request) if isinstance(piece, Piece)]
+    )
+
+
+async def test_the_whole_book_is_shown_by_its_parts_and_pages() -> None:
+    text = await overview(
+        "What is this book about?",
+        outlined(
+            1, "index.md", "A handbook.\n\nIt tells how to keep a light. It is short.\n\n- Start", headings=("Guide",)
+        ),
+        outlined(2, "a.md", "Oil and what it costs.\n\n- Wick", trail=("Part 1: The lamp",), headings=("Oil",)),
+        outlined(3, "b.md", "- Only headings", trail=("Part 2: The sea",), headings=("Fog",)),
+    )
+    assert text == (
+        "It tells how to keep a light. It is short. [1]\n\n"
+        "What the book holds:\n\n"
+        "**Part 1: The lamp**\n\n- **Oil**: Oil and what it costs. [2]\n\n"
+        "**Part 2: The sea**\n\n- **Fog** [3]"
+    )
+
+
+async def test_a_chapter_is_shown_by_its_sections() -> None:
+    text = await overview(
+        "Resume el capítulo 3",
+        outlined(1, "a.md", "Balance is a business. It is hard.", headings=("Balance",)),
+        outlined(2, "a.md", "The point is on the ground.", headings=("Balance", "The point")),
+    )
+    assert text == (
+        "De qué trata, con las palabras del libro:\n\n"
+        "**Balance** [1]\n\nBalance is a business. It is hard. [1]\n\n"
+        "- **The point**: The point is on the ground. [2]"
+    )
