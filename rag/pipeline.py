@@ -19,6 +19,7 @@ from rag.embedding.base import Embedder
 from rag.errors import ContentError, IndexEmpty, ModelError, RagError, StoreUnavailable
 from rag.events import ChatEvent, Planned
 from rag.examples import example_questions
+from rag.job_board import Board
 from rag.jobs import IngestJobs
 from rag.languages import language_of
 from rag.outline import in_book_order
@@ -94,11 +95,14 @@ class Pipeline:
         check_model: Callable[[], Awaitable[None]] | None,
         made_now: Callable[[IndexConfig], bool],
         top_k: int = 5,
+        board: Board | None = None,
     ) -> None:
         self._book, self._store, self._embedder, self._chat = book, store, embedder, chat
         self._worker = worker
         self._check_model, self._made_now, self._top_k = check_model, made_now, top_k
-        self.jobs = IngestJobs(worker.command, data_dir, environment=worker.environment, on_published=self.refresh)
+        self.jobs = IngestJobs(
+            worker.command, data_dir, environment=worker.environment, on_published=self.refresh, board=board
+        )
         self.mode: Mode = "offline" if chat.generator is chat.extractive else "openai"
         self._reading: _Reading | None = None
         self._refreshed = 0.0
@@ -121,6 +125,7 @@ class Pipeline:
             await self._store.open()
         except RagError as error:
             _log.warning("%s", error.message)
+        await self.jobs.open()
 
     async def close(self) -> None:
         """Ends every answer and the ingest under way. Closing twice does no harm."""
@@ -151,9 +156,11 @@ class Pipeline:
         page: Page | None = None,
         top_k: int | None = None,
         context_window: int | None = None,
+        fresh: bool = False,
     ) -> AsyncGenerator[ChatEvent, None]:
         """Awaiting refuses what can be refused (InvalidQuestion, IndexEmpty, IndexMismatch, StoreUnavailable); what it
-        returns tells the answer, never raises those, and must be closed.
+        returns tells the answer, never raises those, and must be closed. `fresh` asks the model again where an earlier
+        answer could be repeated.
         """
         asked_for = valid_question(question)
         reading = await self._read()
@@ -170,7 +177,7 @@ class Pipeline:
             context_window=window,
             outline=reading.chapters,
             vectors=await self._has_vectors(reading.config),
-            key=None if own or self.mode == "offline" else answer_key(asked_for, *state),
+            key=None if own or fresh or self.mode == "offline" else answer_key(asked_for, *state),
         )
         return chatting.answer(self._chat, asked)
 

@@ -46,12 +46,19 @@ class Asking:
         page: Page | None = None,
         top_k: int | None = None,
         context_window: int | None = None,
+        fresh: bool = False,
     ) -> AsyncGenerator[ChatEvent, None]:
         await self._admit(client)
         began = time.perf_counter()
         try:
             events = await self.pipeline.chat(
-                question, history, selection=selection, page=page, top_k=top_k, context_window=context_window
+                question,
+                history,
+                selection=selection,
+                page=page,
+                top_k=top_k,
+                context_window=context_window,
+                fresh=fresh,
             )
         except Exception as error:
             self._record(client, question, Asked(f"refused:{problem_of(error).code}", None, None, _since(began)))

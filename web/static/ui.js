@@ -62,13 +62,33 @@ const askTheBook = (() => {
     return decoder.value;
   }
 
-  // Gradio names a message by its source text, markup included; screen readers shall hear what is on the screen.
-  function named() {
-    for (const message of document.querySelectorAll("#conversation [data-testid=bot][aria-label^='bot']")) {
-      message.removeAttribute("aria-label");
+  // What Gradio leaves without a name, or names by its source text, gets the name a screen reader should say.
+  const NAMES = {
+    "#question .submit-button": "Ask",
+    "#question .stop-button": "Stop the answer",
+    "#conversation .edit-textarea": "Your question, to be edited",
+  };
+  let planned = false;
+
+  function name() {
+    planned = false;
+    for (const [selector, label] of Object.entries(NAMES)) {
+      document.querySelectorAll(selector).forEach((element) => element.setAttribute("aria-label", label));
+    }
+    document.querySelectorAll("#conversation [data-testid][aria-label]").forEach((it) => it.removeAttribute("aria-label"));
+    for (const link of document.querySelectorAll("#conversation a.cite:not([aria-label])")) {
+      link.setAttribute("aria-label", `Source ${link.textContent}: ${link.title}`);
+    }
+    for (const title of document.querySelectorAll("#conversation .thought-group > [role=button]")) {
+      title.querySelector("button")?.setAttribute("inert", ""); // a button within a button
+      title.setAttribute("aria-expanded", String(title.nextElementSibling !== null));
     }
   }
-  new MutationObserver(named).observe(document.documentElement, { childList: true, subtree: true });
+
+  new MutationObserver(() => {
+    if (!planned) requestAnimationFrame(name);
+    planned = true;
+  }).observe(document.documentElement, { childList: true, subtree: true });
 
   if (navigator.clipboard) {
     const write = navigator.clipboard.writeText.bind(navigator.clipboard);

@@ -29,13 +29,13 @@ class Answering:
         return session in self._stops
 
     async def answer(
-        self, session: str, client: Client, question: str, history: list[Exchange]
+        self, session: str, client: Client, question: str, history: list[Exchange], *, fresh: bool = False
     ) -> AsyncGenerator[Turn, None]:
         """Raises Problem or RagError before anything is yielded; the last turn that is yielded says how it ended."""
         stop = self._stops[session] = asyncio.Event()
         try:
             turn = Turn(question=question)
-            events = await self._asking.ask(client, question, history)
+            events = await self._asking.ask(client, question, history, fresh=fresh)
             drawn = time.monotonic()
             async with aclosing(_until(stop, events)) as telling:
                 async for event in telling:

@@ -98,7 +98,7 @@ class ChatTab:
         chat = read_chat(kept)
         place = turn_at(chat, _index(event))
         if place >= 0:
-            async for update in self._converse(chat.before(place), chat.turns[place].question, request):
+            async for update in self._converse(chat.before(place), chat.turns[place].question, request, fresh=True):
                 yield update
 
     async def edit(self, kept: Any, event: gr.EditData, request: gr.Request) -> AsyncGenerator[Update, None]:  # noqa: ANN401
@@ -155,7 +155,9 @@ class ChatTab:
 
     # Answering
 
-    async def _converse(self, chat: Chat, question: str, request: gr.Request) -> AsyncGenerator[Update, None]:
+    async def _converse(
+        self, chat: Chat, question: str, request: gr.Request, *, fresh: bool = False
+    ) -> AsyncGenerator[Update, None]:
         session = request.session_hash or ""
         if not question.strip():
             return
@@ -165,7 +167,7 @@ class ChatTab:
         yield self._drawn(chat.with_turn(Turn(question=question[:2000]))) | {self.box: writing("")}
         history = chat.exchanges(self._services.settings.max_context_messages)
         try:
-            async for turn in self._answering.answer(session, _client(request), question, history):
+            async for turn in self._answering.answer(session, _client(request), question, history, fresh=fresh):
                 after = chat.with_turn(turn)
                 yield self._drawn(after) if turn.ended else {self.chatbot: messages_of(after)}
         except (Problem, RagError) as refusal:

@@ -138,8 +138,7 @@ def _citation(marker: re.Match[str], links: Mapping[int, Link]) -> str:
     if link is None or not link.url:
         return marker[0]
     url, title = html.escape(link.url), _entities(" ".join(link.title.split()))
-    name = f"Source {marker[1]}: {title}"
-    return f'<a class="cite" href="{url}" title="{title}" aria-label="{name}" target="_blank">{marker[1]}</a>'
+    return f'<a class="cite" href="{url}" title="{title}" target="_blank">{marker[1]}</a>'
 
 
 def _entities(text: str) -> str:
