@@ -4,7 +4,9 @@ What only some settings or commands need is imported where it is needed: it take
 to answer.
 """
 
+import hashlib
 import os
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from rag.answer_cache import MemoryAnswers, SharedAnswers
+from rag.answer_cache import AnswerStore, MemoryAnswers, SharedAnswers
 from rag.budget import DailyBudget, TokenBudget, Unlimited
 from rag.chat import Chat, Waits
 from rag.conversation import Conversations, MemoryConversations
@@ -21,6 +23,7 @@ from rag.embedding.cache import CachedEmbedder
 from rag.embedding.local import LocalEmbedder, NoEmbedder
 from rag.generation.base import Generator
 from rag.generation.extractive import ExtractiveGenerator
+from rag.job_board import Board
 from rag.pipeline import Book, Pipeline, Worker
 from rag.prices import EMBEDDING_PRICES
 from rag.retrieval import Retriever
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from rag.ingestion import Ingestion
     from rag.provider import Provider
     from rag.recipe import Recipe
+    from rag.shared.link import Link
 
 INGEST_COMMAND = (sys.executable, "-m", "rag", "ingest", "--events")
 
@@ -43,13 +47,14 @@ def build_pipeline(settings: Settings, *, waits: Waits | None = None) -> Pipelin
     provider = _provider(settings)
     embedder = CachedEmbedder(_embedder(settings, provider))
     extractive = ExtractiveGenerator(embedder)
+    shared = _shared(settings)
     chat = Chat(
         retriever=Retriever(store, embedder),
         lexical=Retriever(store, NoEmbedder()),
         generator=_generator(settings, provider) or extractive,
         extractive=extractive,
-        budget=_budget(settings),
-        answers=SharedAnswers(MemoryAnswers()),
+        budget=_budget(settings, shared),
+        answers=SharedAnswers(_answers(shared)),
         waits=waits or Waits(),
     )
     return Pipeline(
@@ -62,6 +67,7 @@ def build_pipeline(settings: Settings, *, waits: Waits | None = None) -> Pipelin
         check_model=provider.check if provider else None,
         made_now=_made_now(settings, embedder),
         top_k=settings.top_k,
+        board=_board(settings, shared),
     )
 
 
@@ -113,7 +119,40 @@ def _as_variable(value: object) -> str:
 
 def build_conversations(settings: Settings) -> Conversations:
     """Where the sessions of readers are kept."""
-    return MemoryConversations(exchanges=settings.max_context_messages, ttl=settings.session_ttl_minutes * 60.0)
+    exchanges, ttl = settings.max_context_messages, settings.session_ttl_minutes * 60.0
+    shared = _shared(settings)
+    if shared is None:
+        return MemoryConversations(exchanges=exchanges, ttl=ttl)
+    from rag.shared.conversations import RedisConversations
+
+    return RedisConversations(shared, exchanges=exchanges, ttl=ttl)
+
+
+def _shared(settings: Settings) -> "Link | None":
+    """Redis, where several processes share what they must."""
+    if settings.redis_url is None:
+        return None
+    from rag.shared.link import Link
+
+    return Link(settings.redis_url.get_secret_value())
+
+
+def _answers(shared: "Link | None") -> AnswerStore:
+    if shared is None:
+        return MemoryAnswers()
+    from rag.shared.answers import RedisAnswers
+
+    return RedisAnswers(shared)
+
+
+def _board(settings: Settings, shared: "Link | None") -> Board | None:
+    if shared is None:
+        return None
+    from rag.shared.board import RedisBoard
+
+    here = f"{socket.gethostname()} {settings.data_dir.resolve()}"
+    index = f"{settings.qdrant_url} {settings.qdrant_collection}" if settings.qdrant_url else here
+    return RedisBoard(shared, hashlib.sha256(index.encode()).hexdigest()[:16])
 
 
 def _store(settings: Settings) -> tuple[VectorStore, WriterFactory]:
@@ -156,8 +195,14 @@ def _generator(settings: Settings, provider: "Provider | None") -> Generator | N
     return OpenAIGenerator(provider, model=settings.openai_chat_model)
 
 
-def _budget(settings: Settings) -> TokenBudget:
-    return Unlimited() if settings.daily_token_budget is None else DailyBudget(settings.daily_token_budget)
+def _budget(settings: Settings, shared: "Link | None") -> TokenBudget:
+    if settings.daily_token_budget is None:
+        return Unlimited()
+    if shared is None:
+        return DailyBudget(settings.daily_token_budget)
+    from rag.shared.budget import RedisBudget
+
+    return RedisBudget(shared, settings.daily_token_budget)
 
 
 def _site(settings: Settings) -> Site:

@@ -2,7 +2,8 @@
 
 Parsing, tokenising, the local model and the embedded engine all hold the interpreter's lock; in the
 serving process they would freeze every stream. So a job is `python -m rag ingest --events`, read line by line.
-A job belongs to the application, not to whoever started it: a second start joins the first.
+A job belongs to the application, not to whoever started it: a second start joins the first, also when that one runs
+in another process of the application.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from pydantic import TypeAdapter, ValidationError
 from rag.errors import RagError
 from rag.event_lines import MAX_LINE, decode
 from rag.events import Finished, IngestEvent, JobStatus
+from rag.job_board import Alone, Board
 from rag.job_snapshot import JobSnapshot, advance, ended
 
 _log = logging.getLogger(__name__)
@@ -32,7 +34,13 @@ _log = logging.getLogger(__name__)
 MAX_JOBS = 20
 _NICENESS = 10  # readers come first
 _STOPPED = "The application stopped before the ingest was done; start it again to finish it."
+_CANCELLED = "Cancelled; the index is as it was before."
+_OUT_OF_SIGHT = "The process that runs this ingest cannot be seen any more; start it again to be sure that it is done."
 _UNHARMED = "; the index is as it was before."
+_TELL_EVERY = 0.5  # seconds
+_LOOK_EVERY = 1.0
+_FORGET_AFTER = 20.0  # without news of a job that runs elsewhere
+_CANCEL_SECONDS = 3.0
 
 _snapshots = TypeAdapter(list[JobSnapshot])
 
@@ -50,7 +58,8 @@ class IngestJobs:
 
     `environment` is the worker's; None: the application's own.
 
-    `on_published` is awaited after a worker published a new index and before its job is shown as completed.
+    `on_published` is awaited after a worker published a new index and before its job is shown as completed. What runs
+    in another process is known through the `board`, from `open` on.
     """
 
     def __init__(
@@ -60,24 +69,42 @@ class IngestJobs:
         *,
         environment: Mapping[str, str] | None = None,
         on_published: Callable[[], Awaitable[object]] | None = None,
+        board: Board | None = None,
         grace: float = 0.6,
     ) -> None:
         self._command = tuple(command)
         self._environment = environment
         self._file = data_dir / "jobs.json"
         self._on_published = on_published
+        self._board, self._shared = board or Alone(), board is not None
         self._grace = grace
+        self._starting = asyncio.Lock()
+        self._following: asyncio.Task[None] | None = None
         self._running: asyncio.Task[None] | None = None
         self._process: Process | None = None
         self._stop_as: tuple[JobStatus, str] | None = None
         self._changed = asyncio.Event()
 
+    async def open(self) -> None:
+        """Begins to follow what runs in other processes, where there are any."""
+        if self._shared and self._following is None:
+            self._following = asyncio.create_task(self._follow(), name="ingests elsewhere")
+
     async def start(self, *, force: bool = False, path: str | None = None) -> Job:
-        """Starts a job, or joins the one that runs (whatever it was started with)."""
-        running = self.running()
-        if running is not None:
+        """Starts a job, or joins the one that runs (whatever it was started with). Raises IngestRunning when another
+        process runs one that cannot be seen.
+        """
+        async with self._starting:
+            running = self.running()
+            if running is None:
+                snapshot = JobSnapshot(task_id=str(uuid4()), started_at=time.time())
+                running = await self._board.claim(snapshot)
+                if running is None:
+                    return self._begin(snapshot, force, path)
+                self._show(running)
             return Job(running, joined=True)
-        snapshot = JobSnapshot(task_id=str(uuid4()), started_at=time.time())
+
+    def _begin(self, snapshot: JobSnapshot, force: bool, path: str | None) -> Job:
         self._stop_as = None
         self._show(snapshot)
         self._save()
@@ -116,13 +143,28 @@ class IngestJobs:
         """Ends the job if it still runs, within a second; the index stays as it was. None: there is no such job."""
         snapshot = self.get(task_id)
         if snapshot is not None and not snapshot.terminal:
-            await self._stop("cancelled", "Cancelled; the index is as it was before.")
+            if self._running is not None:
+                await self._stop("cancelled", _CANCELLED)
+            else:
+                await self._stop_elsewhere(task_id)
         return self.get(task_id)
 
+    async def _stop_elsewhere(self, task_id: str) -> None:
+        await self._board.stop(task_id)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CANCEL_SECONDS):
+                async for _ in self.watch(task_id):
+                    pass
+
     async def close(self) -> None:
-        """Ends the running job."""
+        """Ends the running job, unless it runs elsewhere."""
         if self.running() is not None:
             await self._stop("failed", _STOPPED)
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.wait({self._following})
+            self._following = None
+        await self._board.close()
 
     async def _stop(self, status: JobStatus, message: str) -> None:
         task = self._running
@@ -138,15 +180,59 @@ class IngestJobs:
     async def _run(self, task_id: str, arguments: Sequence[str]) -> None:
         outcome: JobSnapshot | None = None
         reason = "The ingest stopped unexpectedly"
+        done = asyncio.Event()
+        telling = asyncio.create_task(self._tell(task_id, done), name="telling of the ingest")
         try:
             finished, returncode = await self._work(task_id, arguments)
             outcome = await self._outcome(self._jobs[task_id], finished, returncode)
         except OSError as error:
             reason = f"The ingest worker could not be started ({error.strerror})"
         finally:  # whatever broke, nobody may wait for ever
-            self._running = self._process = None
-            self._show(outcome or ended(self._jobs[task_id], "failed", f"{reason}{_UNHARMED}", time.time()))
-            self._save()
+            last = outcome or ended(self._jobs[task_id], "failed", f"{reason}{_UNHARMED}", time.time())
+            done.set()
+            try:
+                await telling
+                await self._board.end(last)  # before anybody here can start the next one
+            finally:
+                self._running = self._process = None
+                self._show(last)
+                self._save()
+
+    async def _tell(self, task_id: str, done: asyncio.Event) -> None:
+        """Shows the others how far the job is until it is done; ends it when one of them wants that."""
+        stopping: asyncio.Task[None] | None = None
+        while self._shared and not done.is_set():
+            if await self._board.tell(self._jobs[task_id]) and stopping is None:
+                stopping = asyncio.create_task(self._stop("cancelled", _CANCELLED))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TELL_EVERY):
+                    await done.wait()
+
+    async def _follow(self) -> None:
+        """Shows here what runs elsewhere, for as long as it can be seen."""
+        seen_at = time.monotonic()
+        while True:
+            job = await self._board.look() if self._running is None else None
+            if job is not None:
+                seen_at = time.monotonic()
+                await self._take(job)
+            elif self._running is None and time.monotonic() - seen_at > _FORGET_AFTER:
+                self._forget()
+            await asyncio.sleep(_LOOK_EVERY)
+
+    async def _take(self, job: JobSnapshot) -> None:
+        known, latest = self.get(job.task_id), self.latest()
+        older = known is None and latest is not None and job.started_at < latest.started_at
+        if self._running is not None or older or job == known or (job.terminal and known and known.terminal):
+            return
+        if job.status == "completed":
+            await self._publish()
+        self._show(job)
+
+    def _forget(self) -> None:
+        job = self.running()
+        if job is not None:
+            self._show(ended(job, "failed", _OUT_OF_SIGHT, time.time()))
 
     async def _work(self, task_id: str, arguments: Sequence[str]) -> tuple[Finished | None, int]:
         """Runs the worker to its end; its last word and its exit code."""
