@@ -13,6 +13,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 import rag
 from rag.errors import RagError
@@ -24,7 +25,6 @@ from web.static_files import widget_routes
 
 DESCRIPTION = "Ask a book written in Markdown: streamed answers, every claim linked to the heading it came from."
 SWAGGER_FILES = Path(fastapi_swagger.__file__).parent / "resources"
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 def create_app(services: Services) -> FastAPI:
@@ -149,20 +149,23 @@ def _refuse_other_methods(app: FastAPI, router: APIRouter) -> None:
         if isinstance(route, Route):
             methods.setdefault(route.path, set()).update(route.methods or ())
     for path, allowed in methods.items():
-        app.router.routes.append(_refusal(path, allowed))
+        app.router.routes.append(Route(path, _Refusal(allowed), include_in_schema=False))
         if "{" not in path:
             app.router.routes.append(_redirect(path))
 
 
-def _refusal(path: str, allowed: set[str]) -> Route:
-    async def refuse(request: Request) -> Response:
-        return method_not_allowed(", ".join(sorted(allowed))).response(request.scope["request_id"])
+class _Refusal:
+    """An ASGI endpoint, so that its route answers every method there is."""
 
-    return Route(path, refuse, methods=[m for m in METHODS if m not in allowed], include_in_schema=False)
+    def __init__(self, allowed: set[str]) -> None:
+        self._allowed = ", ".join(sorted(allowed))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await method_not_allowed(self._allowed).response(scope["request_id"])(scope, receive, send)
 
 
 def _redirect(path: str) -> Route:
     async def redirect(request: Request) -> Response:
         return RedirectResponse(request.url.replace(path=path), 307)
 
-    return Route(f"{path}/", redirect, methods=list(METHODS), include_in_schema=False)
+    return Route(f"{path}/", redirect, methods=["GET", "HEAD", "POST"], include_in_schema=False)

@@ -4,7 +4,8 @@ import time
 from collections.abc import AsyncGenerator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response, Security
+from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.responses import JSONResponse
 
 import rag
@@ -15,6 +16,7 @@ from web.problems import Problem
 from web.services import Services
 from web.sse import EventStream
 from web.wire import (
+    VISIBLE,
     ChatAnswer,
     ChatRequest,
     DocumentList,
@@ -49,12 +51,24 @@ _MEANING = {
     502: "The model refused",
     503: "The store or the model is unavailable; see Retry-After",
 }
+_EVENT = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string", "description": "1, 2, 3, …"},
+        "data": {"type": "string", "contentMediaType": "application/json", "description": "One JSON object"},
+    },
+}
 _STREAM = {
     "text/event-stream": {
-        "schema": {"type": "string"},
+        "schema": _EVENT,
         "example": 'id: 1\ndata: {"type":"start","v":1,"session_id":"…","message_id":"…","request_id":"…"}\n\n',
     }
 }
+
+
+# These two only document: the routes themselves ask for the token, and count wrong ones.
+_BEARER = HTTPBearer(auto_error=False, scheme_name="AdminBearer", description="The admin token.")
+_ADMIN_HEADER = APIKeyHeader(name="X-Admin-Token", auto_error=False, scheme_name="AdminToken")
 
 
 def reader_routes(services: Services) -> APIRouter:
@@ -83,7 +97,7 @@ def reader_routes(services: Services) -> APIRouter:
     @router.get("/search", summary="The retrieval alone, no model", responses=refusals(401, 409, 422, 429, 500, 503))
     async def search(
         request: Request,
-        q: Annotated[str, Query(min_length=1, max_length=2000)],
+        q: Annotated[str, Query(min_length=1, max_length=2000, pattern=VISIBLE)],
         k: Annotated[int, Query(ge=1, le=50)] = 10,
     ) -> SearchAnswer:
         found = await services.asking.search(client_of(request), q, k)
@@ -94,7 +108,7 @@ def reader_routes(services: Services) -> APIRouter:
 
 def admin_routes(services: Services) -> APIRouter:
     """What authors use. Every route asks for the admin token before it looks at anything else."""
-    router = APIRouter(tags=["admin"])
+    router = APIRouter(tags=["admin"], dependencies=[Security(_BEARER), Security(_ADMIN_HEADER)])
     jobs = services.pipeline.jobs
 
     async def require_admin(request: Request) -> None:
@@ -113,13 +127,14 @@ def admin_routes(services: Services) -> APIRouter:
         response_model=IngestStarted,
         responses={
             200: {"model": IngestPlan, "description": "The plan and its cost (`dry_run`)"},
-            **refusals(400, 401, 408, 409, 413, 415, 422, 429, 500, 502, 503),
+            **refusals(400, 401, 404, 408, 409, 413, 415, 422, 429, 500, 502, 503),
         },
     )
     async def ingest(request: Request, body: IngestRequest | None = None) -> Response:
         """Starts the one ingest job, or joins the one that runs. `dry_run` answers with the plan instead."""
         await require_admin(request)
         wanted = body or IngestRequest()
+        services.check_path(wanted.content_path)
         if wanted.dry_run:
             plan = await services.pipeline.plan(force=wanted.force_reindex, path=wanted.content_path)
             return JSONResponse(plan_of(plan).model_dump())

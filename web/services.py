@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 
 from rag.conversation import Conversations
 from rag.errors import RagError
@@ -14,6 +15,7 @@ from web.access import AdminToken, Limits
 from web.asking import Asking
 from web.figures import Figures
 from web.metrics import Asked, Metrics
+from web.problems import Problem
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +54,14 @@ class Services:
         await self.pipeline.close()
         await asyncio.to_thread(self.figures.close)
 
-    async def start_ingest(self, *, force: bool = False, path: str | None = None) -> Job:
-        """Starts the job or joins the running one. Raises ContentError for a path outside the content root."""
+    def check_path(self, path: str | None) -> None:
+        """Raises ContentError for a path outside the content folder, Problem 404 for one that is not there."""
         self.pipeline.check_path(path)
+        if path is not None and not _exists(self.settings.content_dir / path):
+            raise Problem(404, "no_such_path", "There is no such file or folder in the content folder.")
+
+    async def start_ingest(self, *, force: bool = False, path: str | None = None) -> Job:
+        """Starts the job or joins the running one. The caller has checked the path."""
         job = await self.pipeline.jobs.start(force=force, path=path)
         if not job.joined:
             self._run(self._measure_ingest(job.snapshot.task_id))
@@ -92,3 +99,10 @@ class Services:
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that is too long, or that no file can have
+        return False

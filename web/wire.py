@@ -3,11 +3,22 @@
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from rag.types import Citation, Passage
 
-Question = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+VISIBLE = r"[^\s\x00-\x1f]"  # something besides white space
+Question = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000, pattern=VISIBLE)]
+
+
+def _number(value: object) -> object:
+    """JSON knows one kind of number, and `true` and `"5"` are none."""
+    if isinstance(value, bool | str):
+        raise ValueError("must be a whole number")
+    return value
+
+
+Number = BeforeValidator(_number)
 
 
 class Request(BaseModel):
@@ -36,17 +47,21 @@ class ChatRequest(Request):
         default=None, description="Text the reader has selected on the page."
     )
     page: PageHint | None = None
-    top_k: int | None = Field(default=None, ge=1, le=20, description="Passages to use.")
-    context_window: int | None = Field(default=None, ge=1000, le=8000, description="Most prompt tokens for passages.")
-    stream: bool = Field(default=True, description="False, or `Accept: application/json`: one JSON answer.")
+    top_k: Annotated[int, Field(ge=1, le=20), Number] | None = Field(default=None, description="Passages to use.")
+    context_window: Annotated[int, Field(ge=1000, le=8000), Number] | None = Field(
+        default=None, description="Most prompt tokens for passages."
+    )
+    stream: bool = Field(
+        default=True, strict=True, description="False, or `Accept: application/json`: one JSON answer."
+    )
 
 
 class IngestRequest(Request):
     content_path: Annotated[str, StringConstraints(max_length=1000)] | None = Field(
         default=None, description="A file or folder, relative to the content root."
     )
-    force_reindex: bool = False
-    dry_run: bool = False
+    force_reindex: bool = Field(default=False, strict=True)
+    dry_run: bool = Field(default=False, strict=True)
 
 
 class Source(BaseModel):

@@ -48,6 +48,8 @@ CASES: list[tuple[str, dict[str, Any], int, str]] = [
     ("POST /ingest", {"json": {}}, 401, "unauthorized"),
     ("POST /ingest", {"json": {}, "headers": {"authorization": "Bearer wrong"}}, 401, "unauthorized"),
     ("POST /ingest", {"json": {"content_path": "../../etc"}, "headers": ADMIN}, 422, "content_error"),
+    ("POST /ingest", {"json": {"content_path": "not/there"}, "headers": ADMIN}, 404, "no_such_path"),
+    ("POST /ingest", {"json": {"content_path": "x" * 999}, "headers": ADMIN}, 404, "no_such_path"),
     ("POST /ingest", {"json": {"content_path": "/etc/passwd"}, "headers": ADMIN}, 422, "content_error"),
     ("POST /ingest", {"json": {"content_path": "a\x00b"}, "headers": ADMIN}, 422, "content_error"),
     ("POST /ingest", {"json": {"force_reindex": "perhaps"}, "headers": ADMIN}, 422, "invalid_request"),
