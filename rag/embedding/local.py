@@ -144,6 +144,8 @@ class _Encoder:
 
 
 def _load(model_path: Path | None, threads: int) -> _Encoder:
+    # Read when onnxruntime is loaded: without it a device id is kept in the home folder, and its makers are told of its use.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
         from tokenizers import Tokenizer

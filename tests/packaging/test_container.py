@@ -173,6 +173,7 @@ def test_it_serves_answers_and_stops(container: Container, process: "subprocess.
 
     _assert_runs_as_user(container, process)
     assert _files(container.app) == before, "the code was written to"
+    assert _files(container.home) == {}, "something other than the data folder was written to"
 
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
