@@ -144,7 +144,7 @@ class _Encoder:
 
 
 def _load(model_path: Path | None, threads: int) -> _Encoder:
-    # Read when onnxruntime is loaded: without it a device id is kept in the home folder, and its makers are told of its use.
+    # Read when onnxruntime is loaded: otherwise it keeps a device id in the home folder and reports to its makers.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
