@@ -47,7 +47,7 @@ def build_pipeline(settings: Settings, *, waits: Waits | None = None) -> Pipelin
     provider = _provider(settings)
     embedder = CachedEmbedder(_embedder(settings, provider))
     extractive = ExtractiveGenerator(embedder)
-    shared = _shared(settings)
+    shared = _shared(settings, "answers, token budget and ingests")
     chat = Chat(
         retriever=Retriever(store, embedder),
         lexical=Retriever(store, NoEmbedder()),
@@ -120,7 +120,7 @@ def _as_variable(value: object) -> str:
 def build_conversations(settings: Settings) -> Conversations:
     """Where the sessions of readers are kept."""
     exchanges, ttl = settings.max_context_messages, settings.session_ttl_minutes * 60.0
-    shared = _shared(settings)
+    shared = _shared(settings, "conversations")
     if shared is None:
         return MemoryConversations(exchanges=exchanges, ttl=ttl)
     from rag.shared.conversations import RedisConversations
@@ -128,13 +128,13 @@ def build_conversations(settings: Settings) -> Conversations:
     return RedisConversations(shared, exchanges=exchanges, ttl=ttl)
 
 
-def _shared(settings: Settings) -> "Link | None":
+def _shared(settings: Settings, what: str) -> "Link | None":
     """Redis, where several processes share what they must."""
     if settings.redis_url is None:
         return None
     from rag.shared.link import Link
 
-    return Link(settings.redis_url.get_secret_value())
+    return Link(settings.redis_url.get_secret_value(), what)
 
 
 def _answers(shared: "Link | None") -> AnswerStore:

@@ -9,13 +9,17 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from limits import RateLimitItem, parse
-from limits.aio.storage import MemoryStorage, Storage
+from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter
-from limits.storage import storage_from_string
 
+from rag.shared import Away
 from web.problems import Problem
+
+if TYPE_CHECKING:
+    from rag.shared.link import Link
 
 log = logging.getLogger(__name__)
 
@@ -82,14 +86,15 @@ def client_key(host: str | None) -> str:
 class Limits:
     """Rate limits per client address or API key. In memory, or in Redis where several processes share them.
 
-    A Redis that does not answer is replaced by the memory of this process until it does: readers go on.
+    A Redis that does not answer is replaced by the memory of this process until it does: readers go on. `close` ends
+    the connections to it.
     """
 
     def __init__(self, anonymous: str, with_key: str, api_keys: Sequence[str], redis_url: str | None = None) -> None:
         self._anonymous, self._with_key = parse(anonymous), parse(with_key)
         self._keys = [key for key in api_keys if key]
         self._local = MovingWindowRateLimiter(MemoryStorage())
-        self._shared = MovingWindowRateLimiter(_redis(redis_url)) if redis_url else None
+        self._shared = _redis(redis_url) if redis_url else None
 
     def knows(self, key: str | None) -> bool:
         """Compares with every key, so that time tells nothing."""
@@ -125,12 +130,17 @@ class Limits:
             headers={"www-authenticate": "Bearer"},
         )
 
+    async def close(self) -> None:
+        if self._shared is not None:
+            await self._shared[0].close()
+
     async def _count(self, limit: RateLimitItem, *who: str) -> None:
         if self._shared is not None:
+            link, limiter = self._shared
             try:
-                return await _hit(self._shared, limit, *who)
-            except self._shared.storage.base_exceptions as error:
-                log.warning("Redis did not answer (%s): limits are counted in this process", type(error).__name__)
+                return await link.run(lambda _: _hit(limiter, limit, *who))
+            except Away:
+                pass
         return await _hit(self._local, limit, *who)
 
 
@@ -148,7 +158,9 @@ async def _hit(limiter: MovingWindowRateLimiter, limit: RateLimitItem, *who: str
     )
 
 
-def _redis(url: str) -> Storage:
-    storage = storage_from_string(f"async+{url}", implementation="redispy", socket_timeout=1, socket_connect_timeout=1)
-    assert isinstance(storage, Storage)
-    return storage
+def _redis(url: str) -> "tuple[Link, MovingWindowRateLimiter]":
+    from rag.shared.link import Link
+
+    link = Link(url, "rate limits")
+    storage = RedisStorage(f"async+{url}", implementation="redispy", connection_pool=link.pool)  # type: ignore[arg-type]
+    return link, MovingWindowRateLimiter(storage)

@@ -52,6 +52,8 @@ class Services:
         for task in self._background:
             task.cancel()
         await self.pipeline.close()
+        await self.conversations.close()
+        await self.limits.close()
         await asyncio.to_thread(self.figures.close)
 
     def check_path(self, path: str | None) -> None:

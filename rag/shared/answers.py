@@ -8,7 +8,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from rag.answer_cache import ANSWER_SECONDS, MemoryAnswers
 from rag.events import ChatEvent
-from rag.shared.link import PREFIX, Away, Link
+from rag.shared import Away
+from rag.shared.link import PREFIX, Link
 
 MOST_BYTES = 512 * 1024  # 20 joined passages and the answer over them are some 100 KB
 

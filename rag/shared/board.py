@@ -7,7 +7,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from rag.errors import IngestRunning
 from rag.job_snapshot import JobSnapshot, ended
-from rag.shared.link import PREFIX, Away, Link
+from rag.shared import Away
+from rag.shared.link import PREFIX, Link
 
 LOCK_SECONDS = 15.0
 _SHOWN_SECONDS = 24 * 3600

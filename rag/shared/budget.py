@@ -6,7 +6,8 @@ from collections.abc import Callable
 from redis.asyncio import Redis
 
 from rag.budget import DAY, DailyBudget, used_up
-from rag.shared.link import PREFIX, Away, Link
+from rag.shared import Away
+from rag.shared.link import PREFIX, Link
 
 _KEPT = 2 * DAY  # seconds; longer than any process' clock is wrong
 

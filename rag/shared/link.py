@@ -9,10 +9,12 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+
+from rag.shared import Away
 
 _log = logging.getLogger(__name__)
 
@@ -24,16 +26,13 @@ MOST_CONNECTIONS = 64
 T = TypeVar("T")
 
 
-class Away(Exception):
-    """Redis did not answer; the caller goes on with what this process knows. Never leaves `rag.shared`."""
-
-
 class Link:
     """Connects at the first call. `run` raises Away within a second, with one log line when Redis goes and one when it
-    is back.
+    is back; `what` names in them what is shared through this link.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, what: str = "what is shared") -> None:
+        self._what = what
         self._redis: Redis = Redis.from_url(
             url,
             socket_timeout=CALL_SECONDS,
@@ -44,6 +43,11 @@ class Link:
         self._until = 0.0
         self._away = False
 
+    @property
+    def pool(self) -> ConnectionPool:
+        """For a library that brings its own commands."""
+        return self._redis.connection_pool
+
     async def run(self, call: Callable[[Redis], Awaitable[T]]) -> T:
         if time.monotonic() < self._until:
             raise Away
@@ -53,11 +57,13 @@ class Link:
         except (RedisError, OSError, TimeoutError) as error:
             self._until = time.monotonic() + PAUSE_SECONDS
             if not self._away:
-                _log.warning("Redis did not answer (%s): this process goes on alone", type(error).__name__)
+                _log.warning(
+                    "Redis did not answer (%s): this process goes on alone with %s", type(error).__name__, self._what
+                )
             self._away = True
             raise Away from None
         if self._away:
-            _log.warning("Redis answers again")
+            _log.warning("Redis answers again: %s", self._what)
         self._away = False
         return answer
 

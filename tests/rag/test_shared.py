@@ -259,7 +259,7 @@ async def test_a_redis_that_is_gone_is_told_once_and_costs_next_to_nothing(
         await back_again(redis_server)
         await budget.reserve(1)
         await budget.reserve(1)
-    assert [record.message for record in caplog.records][1:] == ["Redis answers again"]
+    assert [record.message for record in caplog.records][1:] == ["Redis answers again: what is shared"]
     assert redis_server.command("DBSIZE") == ":1\r\n"
 
 

@@ -1,10 +1,13 @@
 """Credentials and rate limits: closed unless the token is right, counted per reader, never guessed."""
 
+import asyncio
 import stat
 from pathlib import Path
 
 import pytest
 
+from rag.shared.link import PAUSE_SECONDS
+from tests.support.redis_server import RedisServer
 from web.access import AdminToken, Limits, client_key, offered_token
 from web.problems import Problem
 
@@ -106,3 +109,38 @@ async def test_a_redis_that_is_gone_does_not_stop_readers() -> None:
     with pytest.raises(Problem) as refused:
         await limits.admit("203.0.113.9")
     assert refused.value.status == 429
+
+
+async def test_two_processes_count_together_through_redis(redis_server: RedisServer) -> None:
+    one, two = (Limits("3/minute", "100/minute", [], redis_server.url) for _ in range(2))
+    for limits in (one, two, one):
+        await limits.admit("203.0.113.9")
+    for limits in (one, two):
+        with pytest.raises(Problem) as refused:
+            await limits.admit("203.0.113.9")
+        assert refused.value.status == 429
+    await two.admit("203.0.113.10")
+    await one.close()
+    await two.close()
+
+
+async def test_limits_outlive_redis_and_are_shared_again_when_it_is_back(
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, two = (Limits("3/minute", "100/minute", [], redis_server.url) for _ in range(2))
+    await one.admit("203.0.113.9")
+    await two.admit("203.0.113.9")
+    redis_server.stop()
+    for _ in range(3):
+        await one.admit("203.0.113.9")
+    with pytest.raises(Problem):
+        await one.admit("203.0.113.9")
+    assert len(caplog.records) == 1
+    redis_server.start()
+    await asyncio.sleep(PAUSE_SECONDS)
+    for limits in (two, one, two):
+        await limits.admit("203.0.113.9")
+    with pytest.raises(Problem):
+        await one.admit("203.0.113.9")
+    await one.close()
+    await two.close()
