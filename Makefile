@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 SDK_VERSION := $(shell sed -n 's/^sdk_version: *//p' README.md)
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: run test lint format lock check-locks check-space openapi eval bench screenshots clean
+.PHONY: run test lint format lock check-locks check-space space openapi eval bench screenshots clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/python app.py
@@ -62,6 +62,12 @@ check-space: $(VENV)/dev.stamp
 	printf '%s\n' $(SPACE_CALL) | $(BIN)/uv pip compile --quiet --python-version $(SPACE_PYTHON) --python-platform linux \
 		--no-annotate --no-header requirements.txt - -o $(VENV)/space.txt
 	grep -qx 'gradio==$(SDK_VERSION)' $(VENV)/space.txt
+
+# Only what is committed. The Hub takes images through its large-file storage alone, which `hf` knows and git must be taught.
+space: $(VENV)/run.stamp
+	@test -n "$(SPACE)" || (echo 'Name it: make space SPACE=you/ask-the-book' >&2; exit 2)
+	rm -rf $(VENV)/space && mkdir $(VENV)/space && git archive HEAD | tar -x -C $(VENV)/space
+	$(BIN)/hf upload $(SPACE) $(VENV)/space . --type space --commit-message "$$(git log -1 --format=%s)"
 
 $(VENV)/bin/python:
 ifdef UV
