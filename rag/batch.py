@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterable
 from typing import Any
 
+from rag.passages import passages
 from rag.questions import Question
 from rag.retrieval import Ranked, Retriever
 
@@ -13,7 +14,8 @@ AT_ONCE = 4
 async def search_all(
     questions: Iterable[Question], retriever: Retriever, k: int
 ) -> AsyncGenerator[dict[str, Any], None]:
-    """One result per question, in order: {id, answered, hits}; `k` hits wherever there are that many candidates."""
+    """One result per question, in order: {id, answered, hits}. The hits are passages as a reader gets them, neighbours
+    joined, but not cut where relevance ends: `k` of them wherever there are that many."""
     pending: list[tuple[Question, asyncio.Task[Ranked]]] = []
     try:
         for question in questions:
@@ -33,13 +35,13 @@ async def _result(question: Question, task: "asyncio.Task[Ranked]", k: int) -> d
     ranked = await task
     hits = [
         {
-            "path": item.hit.chunk.path,
-            "anchor": item.hit.chunk.anchor,
-            "heading_path": list(item.hit.chunk.heading_path),
-            "url": item.hit.chunk.link,
-            "score": round(item.score, 4),
-            "text": item.hit.chunk.text,
+            "path": passage.chunk.path,
+            "anchor": passage.chunk.anchor,
+            "heading_path": list(passage.chunk.heading_path),
+            "url": passage.chunk.link,
+            "score": round(passage.score, 4),
+            "text": passage.text,
         }
-        for item in ranked.scored[:k]
+        for passage in passages(ranked.scored, k, cut=0.0)
     ]
     return {"id": question.id, "answered": ranked.grounded, "hits": hits}

@@ -12,7 +12,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Seque
 from dataclasses import asdict, dataclass, field
 
 from rag.citations import safe_url
-from rag.judging import Figure, Rank, figure, figures, rank_of
+from rag.judging import LONGEST_RANK, Figure, Rank, figure, figures, rank_of
+from rag.passages import passages
 from rag.questions import Question
 from rag.retrieval import Ranked, Retriever
 from rag.types import Citation, DocumentRecord, Hit, deep_link
@@ -87,14 +88,18 @@ async def _outcome(question: Question, retriever: Retriever, links: frozenset[st
         question,
         _rank(question, ranked),
         ranked.grounded,
-        {name: _baseline(question, ranked, score) for name, score in _BASELINES.items()},
+        {
+            "chunks": rank_of(question, [(item.hit.chunk.path, item.hit.chunk.text) for item in ranked.scored]),
+            **{name: _baseline(question, ranked, score) for name, score in _BASELINES.items()},
+        },
         _rank(question, alone) if alone else None,
         tuple(is_valid(citation, links) for citation in cited),
     )
 
 
 def _rank(question: Question, ranked: Ranked) -> Rank:
-    return rank_of(question, [(item.hit.chunk.path, item.hit.chunk.text) for item in ranked.scored])
+    shown = passages(ranked.scored, LONGEST_RANK, cut=0.0)
+    return rank_of(question, [(passage.chunk.path, passage.text) for passage in shown])
 
 
 def _baseline(question: Question, ranked: Ranked, score: Callable[[Hit], float]) -> Rank:
@@ -126,7 +131,7 @@ def report(name: str, found: Sequence[Outcome]) -> Report:
         name,
         len(found),
         figures([outcome.rank for outcome in judged]),
-        {key: figures([outcome.baselines[key] for outcome in judged]) for key in _BASELINES},
+        {key: figures([outcome.baselines[key] for outcome in judged]) for key in ("chunks", *_BASELINES)},
         _share([outcome.grounded for outcome in found if outcome.question.answerable]),
         _share([not outcome.grounded for outcome in unanswerable]),
         _follow_ups(continued),

@@ -100,7 +100,8 @@ class Retriever:
         selected = [Weighted(selection[:SELECTION_CHARS], SELECTION_WEIGHT)] if selection and selection.strip() else []
         spoken, meant = followups.spoken(question, history) + selected, followups.meant(question, history) + selected
         query = await self._query(reading, spoken, meant)
-        hits = await self._store.search(query, CANDIDATES, _kept(history))
+        limit = CANDIDATES if query.dense is not None else 2 * CANDIDATES  # one list where else there are two
+        hits = await self._store.search(query, limit, _kept(history))
         foreign = reading.is_foreign(question)
         scored = _scored(reading, self._weights(reading, query, foreign=foreign), hits, question, page)
         evidence = await self._evidence(reading, query, scored, foreign=foreign)

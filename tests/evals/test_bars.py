@@ -17,15 +17,16 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 GOLDEN = ROOT / "tests" / "evals" / "sample_book"
 
 BARS = {
-    "rustbook": (64.0, 86.0, 0.73),
-    "chunkeval": (77.0, 95.5, 0.855),
+    "rustbook": (65.5, 87.9, 0.745),
+    "chunkeval": (82.0, 96.5, 0.88),
     "xquad_en": (95.5, 99.0, 0.97),
     "xquad_es": (90.0, 98.0, 0.93),
     "xquad_ar": (84.0, 96.0, 0.89),
     "xquad_zh": (92.0, 98.0, 0.94),
 }
-"""58 questions on the Rust book and 472 on five long documents: two questions more or less are 3.4 and .4 points."""
+"""One of the 58 questions on the Rust book is 1.7 points: its bar leaves room for one."""
 
+BY_WORDS = {"xquad_ar", "xquad_zh"}  # what shares no word with the question is no candidate
 ALMOST_ALL = 0.97
 MOST = 0.90
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -77,7 +78,8 @@ def judged(shared: Path, questions: Path, results: list[dict[str, Any]], folder:
 def test_retrieval_reaches_its_bar(name: str, shared: Path, indexes: Indexes, tmp_path: Path) -> None:
     folder = shared / "evals" / name
     results = indexes.batch(name, folder / "content", folder / "questions.jsonl")
-    assert all(len(result["hits"]) == 10 for result in results)
+    fewest = 1 if name in BY_WORDS else 10
+    assert all(fewest <= len(result["hits"]) <= 10 for result in results)
     figures = judged(shared, folder, results, tmp_path)
     first, five, mrr = BARS[name]
     assert figures["hit@1"][0] >= first, figures

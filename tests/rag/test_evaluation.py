@@ -105,7 +105,7 @@ def outcome(rank: int | None, **more: object) -> Outcome:
     keys = {"grounded", "alone", "citations"}
     asked = question(**{key: value for key, value in more.items() if key not in keys})
     rest = {key: value for key, value in more.items() if key in keys}
-    return Outcome(asked, rank, baselines={"bm25": None, "dense": rank}, **({"grounded": True} | rest))  # type: ignore[arg-type]
+    return Outcome(asked, rank, baselines={"chunks": rank, "bm25": None, "dense": rank}, **({"grounded": True} | rest))  # type: ignore[arg-type]
 
 
 def test_the_report_splits_what_it_counts() -> None:
@@ -199,7 +199,7 @@ def test_eval_judges_a_set_with_its_own_book(tmp_path: Path, capsys: pytest.Capt
     assert one["retrieval"]["hit@5"]["value"] == 1.0
     assert one["refused"]["value"] == 1.0
     assert one["citations"]["value"] == 1.0
-    assert set(one["baselines"]) == {"bm25", "dense"}
+    assert set(one["baselines"]) == {"chunks", "bm25", "dense"}
 
 
 def test_eval_fails_below_the_bar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
