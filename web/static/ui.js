@@ -51,14 +51,19 @@ const askTheBook = (() => {
   // Answers hold links and entities that are there for the screen; what is copied is plain Markdown.
   function asMarkdown(text) {
     const shown = text
+      .replace(/^[^\n]*\n\s*<ol class="sources">.*?<\/ol>\s*/s, "")
       .replace(/<a class="cite" href="([^"]*)"[^>]*>(\d+)<\/a>/g, "[$2]($1)")
       .replace(/<pre><code>(.*?)<\/code><\/pre>/g, "\n```\n$1\n```\n")
       .replace(/<code>(.*?)<\/code>/g, "`$1`")
       .replace(/\\\(\{\}(.*?)\{\}\\\)/g, "$$$1$$")
       .replace(/\\\[\{\}(.*?)\{\}\\\]/g, "$$$$$1$$$$")
       .replace(/<div dir="rtl">\n\n|\n\n<\/div>/g, "");
+    return decoded(shown);
+  }
+
+  function decoded(text) {
     const decoder = document.createElement("textarea");
-    decoder.innerHTML = shown;
+    decoder.innerHTML = text;
     return decoder.value;
   }
 
@@ -70,11 +75,19 @@ const askTheBook = (() => {
   };
   let planned = false;
 
+  // A question is shown escaped, and edited as it was written.
+  function plain(editor) {
+    editor.dataset.plain = "yes";
+    editor.value = decoded(editor.value);
+    editor.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+
   function name() {
     planned = false;
     for (const [selector, label] of Object.entries(NAMES)) {
       document.querySelectorAll(selector).forEach((element) => element.setAttribute("aria-label", label));
     }
+    document.querySelectorAll("#conversation .edit-textarea:not([data-plain])").forEach(plain);
     document.querySelectorAll("#conversation [data-testid][aria-label]").forEach((it) => it.removeAttribute("aria-label"));
     for (const link of document.querySelectorAll("#conversation a.cite:not([aria-label])")) {
       link.setAttribute("aria-label", `Source ${link.textContent}: ${link.title}`);

@@ -127,13 +127,12 @@ class ChatTab:
         place = turn_at(chat, _index(event))
         if place < 0:
             return gr.skip()
+        liked = {"True": True, "Like": True, "False": False, "Dislike": False}.get(str(event.liked))
+        turns, turn = list(chat.turns), chat.turns[place]
         try:
-            await self._services.limits.admit_rating(_client(request).host)
+            await self._services.ratings.change(_client(request), liked, turn.liked, turn.question)
         except Problem as refusal:
             raise gr.Error(sentence(refusal), print_exception=False) from None
-        liked = {"Like": True, "Dislike": False}.get(str(event.liked))
-        turns, turn = list(chat.turns), chat.turns[place]
-        self._services.figures.rated(liked, turn.liked, turn.question)
         turns[place] = turn.model_copy(update={"liked": liked})
         return chat.model_copy(update={"turns": turns}).model_dump()
 

@@ -33,7 +33,7 @@ def feedback_of(chat: Chat) -> list[str | None]:
 
 
 def _of_turn(turn: Turn) -> list[Message]:
-    messages = [_message("user", turn.question), _sources(turn)]
+    messages = [_message("user", html.escape(turn.question, quote=False)), _sources(turn)]
     if answer := _answer(turn):
         messages.append(_message("assistant", answer))
     return messages
@@ -68,7 +68,7 @@ def _sources_title(turn: Turn) -> str:
     count = len(turn.sources)
     if not count:
         return "Nothing in the book fits"
-    if not turn.grounded:
+    if not turn.grounded and not turn.cited:
         return "Nearest places in the book"
     sources = "1 source" if count == 1 else f"{count} sources"
     return f"{sources}, {len(turn.cited)} cited" if turn.cited and turn.ended else sources
