@@ -1,31 +1,31 @@
 """Chunking against its floor: one block parse and one encoding of the same text, measured side by side.
 
-    python benchmarks/bench_chunking.py [CONTENT_DIR] [--rounds 5]
-
-Prints megabytes a second of both and their ratio. CPU time is taken, the best of the rounds of each.
+CPU seconds, the best of the rounds of each: what a busy machine adds is in neither.
 """
 
-import argparse
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 from markdown_it import MarkdownIt
 
+from benchmarks.figures import ROOT, Figure
 from rag import tokens
 from rag.chunking import split
 from rag.corpus import read, scan
 from rag.markdown import page_of
 from rag.routes import Site
+from rag.types import Document
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Chunking against one block parse and one encoding.")
-    parser.add_argument("content", nargs="?", type=Path, default=Path(__file__).resolve().parents[1] / "content")
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
-    documents = [read(source) for source in scan(options.content, Site()).sources]
+def measure(*, quick: bool) -> list[Figure]:
+    documents = [read(source) for source in scan(ROOT / "content", Site()).sources]
     size = sum(len(document.text.encode()) for document in documents) / 1e6
+    lowest, taken = _best(_floor(documents), _chunking(documents), 3 if quick else 9)
+    sides = f"{size / lowest:.2f} MB/s at the floor, {size / taken:.2f} MB/s chunked"
+    return [Figure("chunking", "Chunking ÷ one block parse and one encoding", taken / lowest, 1.6, sides=sides)]
+
+
+def _floor(documents: Sequence[Document]) -> Callable[[], None]:
     block_parser = MarkdownIt("commonmark").enable("table")
     block_parser.core.ruler.disable(["inline"])
 
@@ -34,19 +34,21 @@ def main() -> None:
             block_parser.parse(document.text)
             tokens.offsets(document.text)
 
+    return floor
+
+
+def _chunking(documents: Sequence[Document]) -> Callable[[], None]:
     def chunking() -> None:
         page_of.cache_clear()
         for document in documents:
             split(document)
 
-    tokens.count("loads the table")
-    lowest, taken = _best(floor, chunking, options.rounds)
-    print(f"{len(documents)} files, {size:.2f} MB: floor {size / lowest:.2f} MB/s, chunking {size / taken:.2f} MB/s")
-    print(f"ratio {taken / lowest:.2f}")
+    return chunking
 
 
 def _best(first: Callable[[], None], second: Callable[[], None], rounds: int) -> tuple[float, float]:
     """The shortest CPU seconds of each, taken in turns so that both meet the same machine."""
+    tokens.count("loads the table")
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
         for run, measured in zip((first, second), times, strict=True):
@@ -54,7 +56,3 @@ def _best(first: Callable[[], None], second: Callable[[], None], rounds: int) ->
             run()
             measured.append(time.process_time() - start)
     return min(times[0]), min(times[1])
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,95 @@
+"""Ingest through the OpenAI parts against the bare embedding calls of the same texts, and a repeat with nothing changed.
+
+The bare calls are the SDK's own, of as many texts each and as many at once as the ingest's. The model server takes
+100 ms for each and stands in a process of its own.
+"""
+
+import asyncio
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import aclosing
+from pathlib import Path
+
+from openai import AsyncOpenAI
+
+from benchmarks.figures import Figure
+from benchmarks.processes import Served, served
+from rag.build import build_ingestion
+from rag.corpus import scan
+from rag.cutting import Cutter
+from rag.ingestion import ingest
+from rag.lexical import Lexicon
+from rag.routes import Site
+from rag.settings import Settings
+from tests.support.ingesting import write_book
+
+PAGES, PARAGRAPHS = 1000, 8  # five chunks a page
+FILES = 1000
+BATCH, IN_FLIGHT = 1024, 4
+_DIMENSIONS = 1536
+
+
+def measure(*, quick: bool) -> list[Figure]:
+    with tempfile.TemporaryDirectory() as folder:
+        upstream = served(
+            ["-m", "benchmarks.upstream"], {"embed": 0.1, "dimensions": _DIMENSIONS, "plain": 1}, "/v1/models"
+        )
+        with upstream as server:
+            return asyncio.run(_measure(Path(folder), server, PAGES // 10 if quick else PAGES, 1 if quick else 3))
+
+
+async def _measure(folder: Path, server: Served, pages: int, rounds: int) -> list[Figure]:
+    content = folder / "content"
+    write_book(content, pages, paragraphs=PARAGRAPHS)
+    texts, chunks = _texts(content)
+    times: tuple[list[float], list[float], list[float]] = ([], [], [])
+    for _ in range(rounds):
+        settings = _settings(content, folder / "data", server)
+        times[0].append(await _bare(texts, server))
+        times[1].append(await _ingest(settings))
+        times[2].append(await _ingest(settings) * 1000 / pages)
+        shutil.rmtree(folder / "data")
+    bare, whole, again = map(statistics.median, times)
+    sides = f"{bare:.1f} s bare, {whole:.1f} s ingested: {chunks:,} chunks, {len(texts):,} texts"
+    return [
+        Figure("ingest", "Ingest through OpenAI's parts ÷ its bare embedding calls", whole / bare, 1.15, sides=sides),
+        Figure("ingest again", "Ingest with nothing changed, 1,000 files", again, 1.0, "s", sides=f"{pages:,} files"),
+    ]
+
+
+def _settings(content: Path, data: Path, server: Served) -> Settings:
+    given = {"openai_base_url": f"{server.url}/v1", "content_dir": content, "data_dir": data, "_env_file": None}
+    return Settings(**given)  # type: ignore[arg-type]
+
+
+def _texts(content: Path) -> tuple[list[str], int]:
+    """Every text that the ingest embeds, and the number of chunks they are of."""
+    cutter = Cutter(Lexicon("english", 1.0), 500, 50, True)
+    documents = [cutter.cut(source) for source in scan(content, Site()).sources]
+    texts = [text for document in documents for text in document.every_text()]
+    return list(dict.fromkeys(texts)), sum(len(document.chunks) for document in documents)
+
+
+async def _bare(texts: Sequence[str], server: Served) -> float:
+    """Seconds of the calls alone."""
+    batches = iter([texts[start : start + BATCH] for start in range(0, len(texts), BATCH)])
+    async with AsyncOpenAI(api_key="none", base_url=f"{server.url}/v1") as client:
+
+        async def worker() -> None:
+            for batch in batches:
+                await client.embeddings.create(model="text-embedding-3-small", input=list(batch))
+
+        began = time.perf_counter()
+        await asyncio.gather(*(worker() for _ in range(IN_FLIGHT)))
+        return time.perf_counter() - began
+
+
+async def _ingest(settings: Settings) -> float:
+    began = time.perf_counter()
+    async with build_ingestion(settings) as parts, aclosing(ingest(parts)) as events:
+        async for _ in events:
+            pass
+    return time.perf_counter() - began
