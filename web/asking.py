@@ -6,7 +6,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal
 
-from rag.events import ChatEvent, Done, Failed, Notice, Retrieved
+from rag.events import ChatEvent, Done, Failed, Notice, Retrieved, Started
 from rag.pipeline import Pipeline
 from rag.types import Exchange, Page, Retrieval
 from web.access import Limits
@@ -28,13 +28,20 @@ class Client:
 class Asking:
     """`ask` and `search` raise Problem or RagError before anything is sent; what `ask` returns must be closed.
 
-    `on_asked` is called once per question with what became of it and the question itself.
+    `on_started` is called with the id of every answer that begins, `on_asked` once per question with what became of it
+    and the question itself.
     """
 
     def __init__(
-        self, pipeline: Pipeline, limits: Limits, metrics: Metrics, on_asked: Callable[[Asked, str], None]
+        self,
+        pipeline: Pipeline,
+        limits: Limits,
+        metrics: Metrics,
+        on_started: Callable[[str], None],
+        on_asked: Callable[[Asked, str], None],
     ) -> None:
-        self.pipeline, self._limits, self._metrics, self._on_asked = pipeline, limits, metrics, on_asked
+        self.pipeline, self._limits, self._metrics = pipeline, limits, metrics
+        self._on_started, self._on_asked = on_started, on_asked
 
     async def ask(
         self,
@@ -87,6 +94,8 @@ class Asking:
             async with aclosing(events):
                 async for event in events:
                     match event:
+                        case Started():
+                            self._on_started(event.message_id)
                         case Retrieved():
                             retrieved_ms = _since(began)
                         case Notice(code="degraded"):

@@ -41,6 +41,9 @@ class Metrics:
             "ingest_seconds", "Time an ingest took", buckets=(1, 5, 20, 60, 300, 1800), registry=self.registry
         )
         self.limited = Counter("rate_limited", "Requests refused by a rate limit", ["surface"], registry=self.registry)
+        self.ratings = Counter(
+            "ratings", "Ratings of answers, changed ones again", ["rating", "surface"], registry=self.registry
+        )
         self.cache = Counter("answer_cache", "Answers by where they came from", ["result"], registry=self.registry)
         self.chunks = Gauge("index_chunks", "Chunks in the published index", registry=self.registry)
         self.documents = Gauge("index_documents", "Documents in the published index", registry=self.registry)

@@ -20,6 +20,7 @@ from web.wire import (
     ChatAnswer,
     ChatRequest,
     DocumentList,
+    FeedbackRequest,
     Health,
     IndexState,
     IngestPlan,
@@ -72,7 +73,7 @@ _ADMIN_HEADER = APIKeyHeader(name="X-Admin-Token", auto_error=False, scheme_name
 
 
 def reader_routes(services: Services) -> APIRouter:
-    """What readers use: /chat and /search."""
+    """What readers use: /chat, /feedback and /search."""
     router = APIRouter(tags=["reader"])
 
     @router.post(
@@ -93,6 +94,21 @@ def reader_routes(services: Services) -> APIRouter:
             answer = await whole_answer(events, place, body.question, request_id)
             return JSONResponse(answer.model_dump())
         return EventStream(wire_events(events, place, body.question, request_id))
+
+    @router.post(
+        "/feedback",
+        summary="Rate an answer",
+        status_code=204,
+        response_class=Response,
+        responses={
+            204: {"description": "Heard; an answer that is no longer remembered is not counted"},
+            **refusals(400, 408, 413, 415, 422, 429, 500),
+        },
+    )
+    async def feedback(body: FeedbackRequest, request: Request) -> Response:
+        """One rating for each answer: the last one counts. No text is kept, neither the question's nor the answer's."""
+        await services.ratings.rate(client_of(request), str(body.message_id), body.rating)
+        return Response(status_code=204)
 
     @router.get("/search", summary="The retrieval alone, no model", responses=refusals(401, 409, 422, 429, 500, 503))
     async def search(

@@ -16,6 +16,7 @@ from web.asking import Asking
 from web.figures import Figures
 from web.metrics import Asked, Metrics
 from web.problems import Problem
+from web.ratings import Ratings
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +37,9 @@ class Services:
         self.admin = AdminToken(
             settings.admin_token.get_secret_value() if settings.admin_token else None, settings.data_dir
         )
-        self.asking = Asking(pipeline, self.limits, self.metrics, self._asked)
         self.figures = Figures(settings.data_dir / "figures.sqlite3", keep_questions=settings.keep_questions)
+        self.ratings = Ratings(self.limits, self.metrics, self.figures)
+        self.asking = Asking(pipeline, self.limits, self.metrics, self.ratings.given, self._asked)
         self.on_asked: list[Callable[[Asked, str], None]] = [self.figures.asked]
         self._background: set[asyncio.Task[None]] = set()
 

@@ -56,6 +56,12 @@ class ChatRequest(Request):
     )
 
 
+class FeedbackRequest(Request):
+    message_id: UUID = Field(description="Of the answer, as `start` and `done` name it.")
+    rating: Literal["up", "down"]
+    session_id: UUID | None = Field(default=None, description="The conversation; what is counted is the answer.")
+
+
 class IngestRequest(Request):
     content_path: Annotated[str, StringConstraints(max_length=1000)] | None = Field(
         default=None, description="A file or folder, relative to the content root."

@@ -92,7 +92,8 @@ def test_the_contract_in_the_repository_is_the_running_one() -> None:
 
 
 PATHS = {
-    "/chat", "/search", "/ingest", "/ingest/status", "/ingest/{task_id}/cancel", "/documents", "/health", "/metrics",
+    "/chat", "/feedback", "/search", "/ingest", "/ingest/status", "/ingest/{task_id}/cancel", "/documents", "/health",
+    "/metrics",
 }  # fmt: skip
 
 
