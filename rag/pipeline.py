@@ -116,8 +116,7 @@ class Pipeline:
     def title(self) -> str:
         if self._book.title:
             return self._book.title
-        first = in_book_order(self._reading.records)[:1] if self._reading else []
-        return first[0].title if first else TITLE
+        return self._reading.chapters[0] if self._reading and self._reading.chapters else TITLE
 
     async def open(self) -> None:
         """Opens what is there. A store or a model that is down is found again when it is back."""

@@ -159,7 +159,8 @@ def _request(ask: Ask) -> qe.QueryRequest:
 
 def _found(ask: Ask, point: qe.ScoredPoint) -> Found:
     """Reads only what was asked for: each attribute is made anew by the engine."""
-    point_id = point.id if isinstance(point.id, int) else str(point.id)
+    given = point.id
+    point_id = given if isinstance(given, int) else str(given)
     if ask.weights:
         sparse = cast(dict[str, qe.SparseVector], point.vector)[ask.using]
         return Found(point_id, point.score, weights=dict(zip(sparse.indices, sparse.values, strict=True)))
