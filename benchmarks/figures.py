@@ -36,7 +36,8 @@ class Figure:
         return ("≥ " if self.at_least else "≤ ") + _number(self.bar, self.unit)
 
     def line(self) -> str:
-        return f"{'pass' if self.passed else 'FAIL'}  {self.name:<24} {self.shown():>9}  {self.shown_bar():<9}  {self.sides}"
+        held = "pass" if self.passed else "FAIL"
+        return f"{held}  {self.name:<20} {self.shown():>9}  {self.shown_bar():<9}  {self.sides}"
 
 
 def _number(value: float, unit: str) -> str:

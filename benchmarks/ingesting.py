@@ -1,10 +1,12 @@
-"""Ingest through the OpenAI parts against the bare embedding calls of the same texts, and a repeat with nothing changed.
+"""Ingest through the OpenAI parts against the bare embedding calls of its texts, and a repeat with nothing changed.
 
 The bare calls are the SDK's own, of as many texts each and as many at once as the ingest's. The model server takes
-100 ms for each and stands in a process of its own.
+100 ms for each and stands in a process of its own. On both sides CPU seconds count, and 100 ms for every round of
+calls: so a busy machine slows neither, and nothing is credited to the ingest for working while it waits.
 """
 
 import asyncio
+import math
 import shutil
 import statistics
 import tempfile
@@ -27,15 +29,15 @@ from rag.settings import Settings
 from tests.support.ingesting import write_book
 
 PAGES, PARAGRAPHS = 1000, 8  # five chunks a page
-FILES = 1000
 BATCH, IN_FLIGHT = 1024, 4
+LATENCY = 0.1
 _DIMENSIONS = 1536
 
 
 def measure(*, quick: bool) -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         upstream = served(
-            ["-m", "benchmarks.upstream"], {"embed": 0.1, "dimensions": _DIMENSIONS, "plain": 1}, "/v1/models"
+            ["-m", "benchmarks.upstream"], {"embed": LATENCY, "dimensions": _DIMENSIONS, "plain": 1}, "/v1/models"
         )
         with upstream as server:
             return asyncio.run(_measure(Path(folder), server, PAGES // 10 if quick else PAGES, 1 if quick else 3))
@@ -45,11 +47,13 @@ async def _measure(folder: Path, server: Served, pages: int, rounds: int) -> lis
     content = folder / "content"
     write_book(content, pages, paragraphs=PARAGRAPHS)
     texts, chunks = _texts(content)
+    waits = math.ceil(len(texts) / BATCH / IN_FLIGHT) * LATENCY
     times: tuple[list[float], list[float], list[float]] = ([], [], [])
+    await _bare(texts[:BATCH], server)  # loads the SDK, as the tables are loaded by cutting
     for _ in range(rounds):
         settings = _settings(content, folder / "data", server)
-        times[0].append(await _bare(texts, server))
-        times[1].append(await _ingest(settings))
+        times[0].append(await _bare(texts, server) + waits)
+        times[1].append(await _ingest(settings) + waits)
         times[2].append(await _ingest(settings) * 1000 / pages)
         shutil.rmtree(folder / "data")
     bare, whole, again = map(statistics.median, times)
@@ -74,7 +78,7 @@ def _texts(content: Path) -> tuple[list[str], int]:
 
 
 async def _bare(texts: Sequence[str], server: Served) -> float:
-    """Seconds of the calls alone."""
+    """CPU seconds of the calls alone."""
     batches = iter([texts[start : start + BATCH] for start in range(0, len(texts), BATCH)])
     async with AsyncOpenAI(api_key="none", base_url=f"{server.url}/v1") as client:
 
@@ -82,14 +86,15 @@ async def _bare(texts: Sequence[str], server: Served) -> float:
             for batch in batches:
                 await client.embeddings.create(model="text-embedding-3-small", input=list(batch))
 
-        began = time.perf_counter()
+        began = time.process_time()
         await asyncio.gather(*(worker() for _ in range(IN_FLIGHT)))
-        return time.perf_counter() - began
+        return time.process_time() - began
 
 
 async def _ingest(settings: Settings) -> float:
-    began = time.perf_counter()
+    """CPU seconds."""
+    began = time.process_time()
     async with build_ingestion(settings) as parts, aclosing(ingest(parts)) as events:
         async for _ in events:
             pass
-    return time.perf_counter() - began
+    return time.process_time() - began

@@ -1,0 +1,208 @@
+"""Hybrid search through `pipeline.search` against the bare engine calls it makes: how much is added, at the median.
+
+Synthetic chunks with vectors of 384 dimensions go through the real writer. Every question is new, and both sides get
+the same ones in turns: the whole search, then the same requests put straight to the engine and what comes back read.
+CPU time, which is what a search takes on an idle core.
+"""
+
+import asyncio
+import random
+import statistics
+import tempfile
+import time
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import qdrant_edge as qe
+
+from benchmarks.figures import Figure
+from rag.answer_cache import MemoryAnswers, SharedAnswers
+from rag.budget import Unlimited
+from rag.chat import Chat
+from rag.chunking import CHUNKER_VERSION
+from rag.embedding.base import Vectors
+from rag.embedding.local import NoEmbedder
+from rag.generation.extractive import ExtractiveGenerator
+from rag.lexical import Lexicon
+from rag.pipeline import Book, Pipeline, Worker
+from rag.retrieval import Retriever
+from rag.routes import Site
+from rag.store.base import IndexConfig, IndexedChunk, IndexedWindow
+from rag.store.edge import EdgeStore, edge_writer_for
+from rag.store.shard import Shard
+from rag.types import Chunk, DocumentRecord
+
+SIZES, LARGE = (1_000, 10_000), 100_000
+QUESTIONS = 120
+_DIMENSIONS = 384
+_PER_PAGE = 10
+_WORDS = [f"{first}{second}{third}" for first in "bdfgkl" for second in ("a", "ero", "in", "osa", "u") for third in
+          ("bel", "dor", "fin", "gat", "kel", "lum", "mor", "nas", "pir", "tol", "vas", "zun")]  # fmt: skip
+_VOCABULARY = [*_WORDS, *(one + other for one in _WORDS[::3] for other in _WORDS[::7])]
+_COMMON = [1 / (rank + 10) for rank in range(len(_VOCABULARY))]  # Zipf's law, flattened at its head
+
+
+class Drawn:
+    """An embedder that takes no time: vectors drawn from the text's hash."""
+
+    fingerprint, dimensions = "drawn", _DIMENSIONS
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def embed_query(self, text: str) -> Vectors:
+        return _vector(zlib.crc32(text.encode()))
+
+    async def embed_documents(self, texts: Sequence[str]) -> Vectors:
+        return np.stack([_vector(zlib.crc32(text.encode())) for text in texts])
+
+
+def measure(*, quick: bool, large: bool = False) -> list[Figure]:
+    return [asyncio.run(_measure(size, quick=quick)) for size in (*SIZES, *([LARGE] if large else []))]
+
+
+async def _measure(chunks: int, *, quick: bool) -> Figure:
+    with tempfile.TemporaryDirectory() as folder:
+        await _fill(Path(folder), chunks)
+        whole, bare = await _searches(Path(folder), QUESTIONS // 4 if quick else QUESTIONS)
+    sides = f"{bare * 1e3:.2f} ms at the engine, {whole * 1e3:.2f} ms in all"
+    says = f"Hybrid search ÷ the bare engine calls, p50, {chunks:,} chunks"
+    return Figure(f"search {chunks:,}", says, whole / bare, 1.5, sides=sides)
+
+
+async def _searches(data: Path, questions: int) -> tuple[float, float]:
+    """CPU seconds of a whole search and of its engine calls, medians."""
+    store = EdgeStore(data)
+    pipeline = _pipeline(store, data)
+    whole, bare = list[float](), list[float]()
+    async with pipeline:
+        watched = _watch(store)
+        chance = random.Random(2)
+        for number in range(questions + 5):
+            question = f"How does the {' '.join(_text(chance, 6))} work in case {number}?"
+            watched.requests.clear()
+            began = time.process_time()
+            found = await pipeline.search(question, 5)
+            searched = time.process_time()
+            for request in watched.requests:
+                _read(watched.engine.query_batch(request))
+            ended = time.process_time()
+            assert found.passages
+            if number >= 5:  # the first ones load and calibrate
+                whole.append(searched - began)
+                bare.append(ended - searched)
+    return statistics.median(whole), statistics.median(bare)
+
+
+def _read(answers: Sequence[Sequence[qe.ScoredPoint]]) -> list[list[Any]]:
+    return [[(point.id, point.score, point.payload) for point in points] for points in answers]
+
+
+class _Watched:
+    """The engine, remembering what it was asked."""
+
+    def __init__(self, engine: qe.EdgeShard) -> None:
+        self.engine, self.requests = engine, list[Any]()
+
+    def query_batch(self, request: Any) -> Any:
+        self.requests.append(request)
+        return self.engine.query_batch(request)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.engine, name)
+
+
+def _watch(store: EdgeStore) -> _Watched:
+    reader = store._reader
+    assert reader is not None
+    shard: Shard = reader.shard
+    watched = _Watched(shard._shard)
+    shard._shard = watched  # type: ignore[assignment]
+    return watched
+
+
+def _pipeline(store: EdgeStore, data: Path) -> Pipeline:
+    embedder = Drawn()
+    extractive = ExtractiveGenerator(embedder)
+    chat = Chat(
+        Retriever(store, embedder),
+        Retriever(store, NoEmbedder()),
+        extractive,
+        extractive,
+        Unlimited(),
+        SharedAnswers(MemoryAnswers()),
+    )
+    return Pipeline(
+        book=Book(data, Site()),
+        store=store,
+        embedder=embedder,
+        chat=chat,
+        worker=Worker((), {}),
+        data_dir=data,
+        check_model=None,
+        made_now=lambda _: True,
+    )
+
+
+async def _fill(data: Path, chunks: int) -> None:
+    config = IndexConfig(f"embedder=drawn chunker={CHUNKER_VERSION}", _DIMENSIONS, "english", 80.0)
+    lexicon, chance = Lexicon(config.language, config.average_words), random.Random(1)
+    async with edge_writer_for(data)(config) as writer:
+        for page in range(chunks // _PER_PAGE):
+            made = [_chunk(page, number, lexicon, chance) for number in range(_PER_PAGE)]
+            await writer.replace(_record(page, made), made)
+        await writer.publish()
+
+
+def _chunk(page: int, number: int, lexicon: Lexicon, chance: random.Random) -> IndexedChunk:
+    halves = [" ".join(_text(chance, 40)) + "." for _ in range(2)]
+    text = " ".join(halves)
+    chunk = Chunk(
+        id=f"{page:08x}-0000-5000-8000-{number:012x}",
+        path=_path(page),
+        heading_path=(f"Page {page}", f"Part {number}"),
+        url=f"/docs/{page}",
+        anchor=f"part-{number}",
+        ordinal=number,
+        lines=(number, number + 1),
+        chars=(0, len(text)),
+        text=text,
+        tokens=160,
+    )
+    windows = tuple(
+        IndexedWindow(lexicon.document(half), _vector(page * 100 + number * 2 + place))
+        for place, half in enumerate(halves)
+    )
+    return IndexedChunk(chunk, lexicon.document(chunk.embed_text), windows[0].dense, windows)
+
+
+def _record(page: int, made: Sequence[IndexedChunk]) -> DocumentRecord:
+    return DocumentRecord(
+        path=_path(page),
+        title=f"Page {page}",
+        url=f"/docs/{page}",
+        sha256=str(page),
+        trail=(),
+        chunks=len(made),
+        tokens=160 * len(made),
+        words=80 * len(made),
+        ingested_at=0.0,
+    )
+
+
+def _path(page: int) -> str:
+    return f"part-{page // 50}/page-{page}.md"
+
+
+def _text(chance: random.Random, words: int) -> list[str]:
+    return chance.choices(_VOCABULARY, _COMMON, k=words)
+
+
+def _vector(seed: int) -> Vectors:
+    drawn = np.random.default_rng(seed).standard_normal(_DIMENSIONS, dtype=np.float32)
+    unit: Vectors = drawn / np.linalg.norm(drawn)
+    return unit
