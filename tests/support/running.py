@@ -39,12 +39,13 @@ class Running:
 
 
 @contextlib.contextmanager
-def running_app(settings: Settings, waits: Waits | None = None) -> Iterator[Running]:
-    """What `app.build` builds; `waits` shortens what a reader waits for."""
+def running_app(settings: Settings, waits: Waits | None = None, *, port: int = 0) -> Iterator[Running]:
+    """What `app.build` builds; `waits` shortens what a reader waits for; `port` is one it has had before."""
     services = Services(settings, build_pipeline(settings, waits=waits), build_conversations(settings))
     app = mount(create_app(services), services)
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
         options = server_options(settings) | {"host": "127.0.0.1", "port": listener.getsockname()[1]}
         server = uvicorn.Server(uvicorn.Config(app, **options))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
