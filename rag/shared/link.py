@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 PREFIX = "ask-the-book:1"  # another number where what is stored changes its form
 CALL_SECONDS = 1.0
 PAUSE_SECONDS = 1.0
-MOST_CONNECTIONS = 64
+MOST_CONNECTIONS = 64  # more calls at once wait for one
 
 T = TypeVar("T")
 
@@ -33,20 +33,17 @@ class Link:
 
     def __init__(self, url: str, what: str = "what is shared") -> None:
         self._what = what
-        self._redis: Redis = Redis.from_url(
+        self.pool = BlockingConnectionPool.from_url(  # for a library that brings its own commands, too
             url,
+            timeout=CALL_SECONDS,
             socket_timeout=CALL_SECONDS,
             socket_connect_timeout=CALL_SECONDS,
             max_connections=MOST_CONNECTIONS,
             retry=Retry(NoBackoff(), 1),  # a kept connection may be dead after a restart
         )
+        self._redis = Redis.from_pool(self.pool)
         self._until = 0.0
         self._away = False
-
-    @property
-    def pool(self) -> ConnectionPool:
-        """For a library that brings its own commands."""
-        return self._redis.connection_pool
 
     async def run(self, call: Callable[[Redis], Awaitable[T]]) -> T:
         if time.monotonic() < self._until:

@@ -16,7 +16,7 @@ from rag.settings import Settings
 from rag.shared.answers import MOST_BYTES, RedisAnswers, decode, encode
 from rag.shared.budget import RedisBudget
 from rag.shared.conversations import RedisConversations
-from rag.shared.link import PAUSE_SECONDS, PREFIX, Link
+from rag.shared.link import MOST_CONNECTIONS, PAUSE_SECONDS, PREFIX, Link
 from rag.types import Chunk, Citation, Exchange, Passage, Usage
 from tests.support.redis_server import RedisServer
 
@@ -261,6 +261,39 @@ async def test_a_redis_that_is_gone_is_told_once_and_costs_next_to_nothing(
         await budget.reserve(1)
     assert [record.message for record in caplog.records][1:] == ["Redis answers again: what is shared"]
     assert redis_server.command("DBSIZE") == ":1\r\n"
+
+
+async def test_more_readers_than_connections_wait_and_are_served(
+    link: Links, caplog: pytest.LogCaptureFixture, redis_server: RedisServer
+) -> None:
+    one, two = RedisConversations(link()), RedisConversations(link())
+    sessions = [(await one.resume(None))[0] for _ in range(4 * MOST_CONNECTIONS)]
+    await asyncio.gather(*(one.remember(session, exchange(n)) for n, session in enumerate(sessions)))
+    resumed = await asyncio.gather(*(two.resume(session) for session in sessions))
+    assert resumed == [(session, (exchange(n),)) for n, session in enumerate(sessions)]
+    assert caplog.records == []
+    clients = redis_server.command("INFO", "clients")
+    assert "connected_clients:" in clients
+    assert int(clients.split("connected_clients:")[1].split("\r\n")[0]) <= 2 * MOST_CONNECTIONS + 1
+
+
+async def test_a_reader_who_leaves_in_the_middle_leaves_nothing_for_the_next(
+    link: Links, redis_server: RedisServer
+) -> None:
+    one, two = RedisConversations(link()), RedisConversations(link())
+    sessions = [(await one.resume(None))[0] for _ in range(20)]
+    for number, session in enumerate(sessions):
+        await one.remember(session, exchange(number))
+    await two.resume(sessions[0])
+    redis_server.command("CLIENT", "PAUSE", "300", "ALL")
+    leaving = [asyncio.create_task(two.resume(session)) for session in sessions[1:10]]
+    await asyncio.sleep(0.1)
+    for task in leaving:
+        task.cancel()
+    await asyncio.gather(*leaving, return_exceptions=True)
+    assert all(task.cancelled() for task in leaving)
+    resumed = await asyncio.gather(*(two.resume(session) for session in sessions))
+    assert resumed == [(session, (exchange(n),)) for n, session in enumerate(sessions)]
 
 
 async def test_a_redis_that_says_nothing_is_waited_for_a_second(caplog: pytest.LogCaptureFixture) -> None:
