@@ -1,0 +1,66 @@
+"""The first word of an answer against a minimal relay: for one reader, and for a hundred at once.
+
+One reader: an instant model server, one question to each side in turns. A hundred: 100 ms for the question's vector,
+400 ms to the first word, 30 pieces a second; each side gets its hundred in turns.
+"""
+
+import asyncio
+import statistics
+
+from benchmarks.figures import Figure
+from benchmarks.processes import Served, cpu_seconds
+from benchmarks.reader import Answer, ask
+from benchmarks.serving import Sides, both, question, upstream
+
+ROUNDS, READERS = 80, 100
+REALISTIC = {"embed": 0.1, "first": 0.4, "rate": 30.0, "pieces": 60.0}
+
+
+def measure(*, quick: bool) -> list[Figure]:
+    with upstream(pieces=20) as server, both(server) as sides:
+        alone = asyncio.run(_alone(sides, ROUNDS // 4 if quick else ROUNDS))
+    with upstream(**REALISTIC) as server, both(server) as sides:
+        return [alone, *asyncio.run(_crowd(sides, READERS // 4 if quick else READERS, 1 if quick else 2))]
+
+
+async def _alone(sides: Sides, rounds: int) -> Figure:
+    ours, floor = list[float](), list[float]()
+    spent = [0.0, 0.0]
+    for number in range(rounds + 5):
+        for side, times, place in ((sides.relay, floor, 0), (sides.application, ours, 1)):
+            before = cpu_seconds(side.process)
+            answer = await ask(side.port, question(number))
+            if number >= 5:
+                times.append(answer.first)
+                spent[place] += cpu_seconds(side.process) - before
+    low, taken = statistics.median(floor), statistics.median(ours)
+    cpu = [f"{1e3 * seconds / rounds:.0f} ms" for seconds in spent]
+    measured = f"{low * 1e3:.0f} ms relayed, {taken * 1e3:.0f} ms here (CPU of a whole answer: {cpu[0]}, {cpu[1]})"
+    says = "First word of `/chat` ÷ a bare relay's, p50, one reader, instant model"
+    return Figure("first word, 1", says, taken / low, 2.0, sides=measured)
+
+
+async def _crowd(sides: Sides, readers: int, rounds: int) -> list[Figure]:
+    ours, floor, failed = list[float](), list[float](), 0
+    await asyncio.gather(*(ask(side.port, question(0)) for side in (sides.relay, sides.application)))
+    for number in range(rounds):
+        for side, times in ((sides.relay, floor), (sides.application, ours)):
+            answers = await _at_once(side, 1000 * (number + 1), readers)
+            times += [answer.first for answer in answers]
+            failed += (readers - len(answers)) if side is sides.application else 0
+    low, taken = (statistics.quantiles(times, n=20)[-1] for times in (floor, ours))
+    says = f"First word of `/chat` ÷ a bare relay's, p95, {readers} readers, realistic model"
+    measured = f"{low * 1e3:.0f} ms relayed, {taken * 1e3:.0f} ms here"
+    return [
+        Figure(f"first word, {readers}", says, taken / low, 1.15, sides=measured),
+        Figure(
+            "failed answers", f"Answers that failed, {readers} readers", float(failed), 0.0, sides=f"{rounds} rounds"
+        ),
+    ]
+
+
+async def _at_once(side: Served, start: int, readers: int) -> list[Answer]:
+    given = await asyncio.gather(
+        *(ask(side.port, question(start + number)) for number in range(readers)), return_exceptions=True
+    )
+    return [answer for answer in given if isinstance(answer, Answer)]

@@ -1,0 +1,56 @@
+"""From the start of the process to /health, and the memory it then holds, against a bare mounted Gradio app.
+
+Starting is work on one core: its CPU seconds count, in turns, so that a busy machine delays neither side more. Memory
+is resident, with the sample book ingested and ten questions answered.
+"""
+
+import asyncio
+import statistics
+import tempfile
+from pathlib import Path
+
+from benchmarks.figures import ROOT, Figure
+from benchmarks.processes import memory, served
+from benchmarks.reader import ask
+from benchmarks.serving import ingested, openai_parts, question, upstream
+
+
+def measure(*, quick: bool) -> list[Figure]:
+    with upstream(pieces=30) as server, tempfile.TemporaryDirectory() as folder:
+        with_openai = openai_parts(server, ROOT / "content", Path(folder) / "openai")
+        local = with_openai | {"embedder": "local", "data_dir": Path(folder) / "local"}
+        ingested(with_openai)
+        ingested(local)
+        start, floor = _start(with_openai, 1 if quick else 5)
+        figures = [start]
+        for name, settings, bar in (("OpenAI", with_openai, 90.0), ("local", local, 200.0)):
+            held = _held(settings)
+            sides = f"{held:.0f} MB here, {floor:.0f} MB bare"
+            says = f"Memory above a bare Gradio app, sample book, {name} parts"
+            figures.append(Figure(f"memory, {name}", says, held - floor, bar, "MB", sides=sides))
+    return figures
+
+
+def _start(settings: dict[str, object], rounds: int) -> tuple[Figure, float]:
+    """The figure, and the megabytes of the bare app."""
+    cpu: tuple[list[float], list[float]] = ([], [])
+    wall: tuple[list[float], list[float]] = ([], [])
+    held = list[float]()
+    for _ in range(rounds):
+        for place, arguments in enumerate((["-m", "benchmarks.bare"], ["app.py"])):
+            with served(arguments, settings) as server:
+                cpu[place].append(server.cpu)
+                wall[place].append(server.seconds)
+                held += [memory(server.process)] if place == 0 else []
+    low, taken = map(statistics.median, cpu)
+    waited = [f"{statistics.median(times):.1f} s" for times in wall]
+    sides = f"{low:.1f} s CPU bare, {taken:.1f} s here (on the clock {waited[0]} and {waited[1]})"
+    return Figure("start", "Start to `/health` ÷ a bare mounted Gradio app", taken / low, 1.3, sides=sides), max(held)
+
+
+def _held(settings: dict[str, object]) -> float:
+    """Megabytes of the application after some answers."""
+    with served(["app.py"], settings) as server:
+        for number in range(10):
+            asyncio.run(ask(server.port, question(number)))
+        return memory(server.process)
