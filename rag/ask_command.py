@@ -143,9 +143,9 @@ def source_of(passage: Passage) -> dict[str, Any]:
     chunk = passage.chunk
     return {
         "n": passage.number,
-        "title": chunk.title,
-        "url": chunk.link,
-        "breadcrumbs": [*chunk.trail, *chunk.heading_path],
+        "title": passage.title,
+        "url": passage.link,
+        "breadcrumbs": [*chunk.trail, *passage.heading_path],
         "path": chunk.path,
         "score": round(passage.score, 4),
         "snippet": passage.snippet,
@@ -163,7 +163,7 @@ def _listed(retrieval: Retrieval) -> str:
     if not retrieval.passages:
         return "Nothing was found."
     entries = [
-        f"{p.number:>2}. {p.chunk.breadcrumb or p.chunk.path}  ({p.score:.2f})\n    {p.chunk.link}\n    {p.snippet}"
+        f"{p.number:>2}. {p.breadcrumb or p.chunk.path}  ({p.score:.2f})\n    {p.link}\n    {p.snippet}"
         for p in retrieval.passages
     ]
     return plain("\n".join(entries))

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterable
 from typing import Any
 
-from rag.passages import passages
 from rag.questions import Question
 from rag.retrieval import Ranked, Retriever
 
@@ -36,12 +35,12 @@ async def _result(question: Question, task: "asyncio.Task[Ranked]", k: int) -> d
     hits = [
         {
             "path": passage.chunk.path,
-            "anchor": passage.chunk.anchor,
-            "heading_path": list(passage.chunk.heading_path),
-            "url": passage.chunk.link,
+            "anchor": passage.anchor,
+            "heading_path": list(passage.heading_path),
+            "url": passage.link,
             "score": round(passage.score, 4),
             "text": passage.text,
         }
-        for passage in passages(ranked.scored, k, cut=0.0)
+        for passage in ranked.passages(k, cut=0.0)
     ]
     return {"id": question.id, "answered": ranked.grounded, "hits": hits}

@@ -15,13 +15,14 @@ from itertools import pairwise
 from uuid import UUID, uuid5
 
 from rag import tokens
+from rag.inner_headings import inner_headings
 from rag.markdown import Page, page_of
 from rag.packing import Group, Packer
 from rag.pieces import Ruler
 from rag.splitting import Splitter
 from rag.types import Chunk, Document
 
-CHUNKER_VERSION = "1"
+CHUNKER_VERSION = "2"
 
 _NAMESPACE = UUID("5f3a1c52-8d0e-4b6f-9a57-2f6f1f0c7b1e")
 _TARGET = 0.8  # of the limit
@@ -64,7 +65,8 @@ def _chunk(
     if page.lean.unclosed and (mark := _open_fence(text)) and len(mark) <= _LONGEST_MARK:
         text = f"{text}\n{mark}"
         count = tokens.count(text)
-    path, anchor = page.path_at(_first_body_line(page, first, after))
+    body = _first_body_line(page, first, after)
+    path, anchor = page.path_at(body)
     name = "\n".join((document.path, *path, "", text))
     seen[name] += 1
     return Chunk(
@@ -79,6 +81,7 @@ def _chunk(
         text=text,
         tokens=count,
         trail=document.trail,
+        inner=tuple(inner_headings(page, text, first, body + 1, after)),
     )
 
 

@@ -83,12 +83,11 @@ class CitationStream:
             events.append(Delta(text))
 
     def _cite(self, passage: Passage) -> Citation:
-        chunk = passage.chunk
         return Citation(
             number=passage.number,
-            title=chunk.title,
-            heading_path=chunk.heading_path,
-            url=safe_url(chunk.link) or "",
+            title=passage.title,
+            heading_path=passage.heading_path,
+            url=safe_url(passage.link) or "",
             quote=nearest_quote(passage.text, _last_claim(self._tail)),
             passage=passage,
         )

@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, field
 
 from rag.citations import safe_url
 from rag.judging import LONGEST_RANK, Figure, Rank, figure, figures, rank_of
-from rag.passages import passages
 from rag.questions import Question
 from rag.retrieval import Ranked, Retriever
 from rag.types import Citation, DocumentRecord, Hit, deep_link
@@ -98,7 +97,7 @@ async def _outcome(question: Question, retriever: Retriever, links: frozenset[st
 
 
 def _rank(question: Question, ranked: Ranked) -> Rank:
-    shown = passages(ranked.scored, LONGEST_RANK, cut=0.0)
+    shown = ranked.passages(LONGEST_RANK, cut=0.0)
     return rank_of(question, [(passage.chunk.path, passage.text) for passage in shown])
 
 

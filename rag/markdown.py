@@ -117,6 +117,10 @@ class Page:
                 stack.append(self.headings[at])
         return stack[::-1]
 
+    def headings_between(self, first: int, after: int) -> list[Heading]:
+        start = bisect_left(self.headings, first, key=lambda heading: heading.line)
+        return self.headings[start : bisect_left(self.headings, after, lo=start, key=lambda heading: heading.line)]
+
     def blocks_between(self, first: int, after: int) -> list[Block]:
         """The top blocks that begin in a range of lines."""
         start = bisect_left(self.blocks, first, key=lambda block: block.first)

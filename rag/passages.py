@@ -1,9 +1,11 @@
 """From scored chunks to numbered passages: distinct, above the cut, neighbours joined, best first. Pure."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
+from rag.locating import Sought
 from rag.scoring import Scored
-from rag.types import Chunk, Passage
+from rag.types import Chunk, InnerHeading, Passage
 
 CUT = 0.45
 """Share of the best score below which a chunk is no longer worth reading."""
@@ -13,8 +15,11 @@ LONGEST_OVERLAP = 600
 SHORTEST_OVERLAP = 12
 
 
-def passages(scored: Sequence[Scored], k: int, cut: float = CUT) -> tuple[Passage, ...]:
-    """At most `k` passages of `scored` (best first). A chunk that continues one already chosen is joined to it."""
+def passages(scored: Sequence[Scored], k: int, cut: float = CUT, sought: Sought | None = None) -> tuple[Passage, ...]:
+    """At most `k` passages of `scored` (best first). A chunk that continues one already chosen is joined to it.
+
+    Each stands under the heading that `sought` finds for it, without any under its best chunk's own.
+    """
     if not scored:
         return ()
     groups: list[list[Scored]] = []
@@ -28,15 +33,22 @@ def passages(scored: Sequence[Scored], k: int, cut: float = CUT) -> tuple[Passag
             groups.append([item])
         else:
             break
-    return tuple(_passage(number, group) for number, group in enumerate(groups, 1))
+    return tuple(_passage(number, group, sought) for number, group in enumerate(groups, 1))
 
 
-def joined(chunks: Sequence[Chunk]) -> str:
-    """The text of consecutive chunks, each sentence once where they overlap."""
+def joined(chunks: Sequence[Chunk]) -> tuple[str, tuple[InnerHeading, ...]]:
+    """The text of consecutive chunks, each sentence once where they overlap, and the headings that begin in it."""
     text = ""
+    inner: list[InnerHeading] = []
     for chunk in sorted(chunks, key=lambda chunk: chunk.ordinal):
-        text = f"{text}\n\n{chunk.text[_overlap(text, chunk.text) :].lstrip()}" if text else chunk.text
-    return text
+        rest = chunk.text[_overlap(text, chunk.text) :].lstrip() if text else chunk.text
+        before = f"{text}\n\n" if text else ""
+        if inner:
+            inner.append(InnerHeading(len(before), chunk.heading_path, chunk.anchor))
+        shift = len(before) + len(rest) - len(chunk.text)
+        inner += (replace(heading, offset=max(heading.offset + shift, len(before))) for heading in chunk.inner)
+        text = before + rest
+    return text, tuple(inner)
 
 
 def _distinct(scored: Iterable[Scored]) -> Iterable[Scored]:
@@ -68,7 +80,9 @@ def _overlap(before: str, after: str) -> int:
     return 0
 
 
-def _passage(number: int, group: Sequence[Scored]) -> Passage:
+def _passage(number: int, group: Sequence[Scored], sought: Sought | None) -> Passage:
     best = group[0]
     ordered = sorted((item.hit.chunk for item in group), key=lambda chunk: chunk.ordinal)
-    return Passage(number, best.hit.chunk, best.score, joined(ordered), tuple(chunk.id for chunk in ordered))
+    text, inner = joined(ordered)
+    found = sought.locate(text, best.hit.chunk.heading_path, inner) if sought and inner else None
+    return Passage(number, best.hit.chunk, best.score, text, tuple(chunk.id for chunk in ordered), found)

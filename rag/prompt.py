@@ -127,7 +127,7 @@ def _passage_blocks(passages: Sequence[Passage], budget: int) -> tuple[tuple[Pas
 
 
 def _passage_block(passage: Passage, text: str) -> _Block:
-    return _Block("passage", text, f'number="{passage.number}" heading="{_inline(passage.chunk.breadcrumb)}"')
+    return _Block("passage", text, f'number="{passage.number}" heading="{_inline(passage.breadcrumb)}"')
 
 
 def shortened(text: str, limit: int) -> str:

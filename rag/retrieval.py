@@ -7,7 +7,7 @@ weigh history    ->  one sparse and one dense query  ->  store.search  ->  fuse 
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +16,8 @@ from rag import followups, outline, overview, relevance, scoring
 from rag.embedding.base import Embedder
 from rag.errors import IndexEmpty, IndexMismatch
 from rag.followups import Weighted
-from rag.passages import passages
+from rag.locating import Sought
+from rag.passages import CUT, passages
 from rag.reading import Reading
 from rag.relevance import Evidence, Scale
 from rag.scoring import Scored, Weights
@@ -45,6 +46,11 @@ class Ranked:
     scored: list[Scored]
     evidence: Evidence
     grounded: bool
+    sought: Sought
+
+    def passages(self, k: int, cut: float = CUT) -> tuple[Passage, ...]:
+        """At most `k`, as `rag.passages` makes them, each under the heading where the evidence stands."""
+        return passages(self.scored, k, cut, self.sought)
 
     @property
     def relevance(self) -> float:
@@ -79,7 +85,7 @@ class Retriever:
         if outlined:
             return Retrieval(question, outlined, grounded=True, overview=True)
         ranked = await self._search(question, history, page, selection)
-        return Retrieval(question, passages(ranked.scored, k), ranked.grounded, relevance=ranked.relevance)
+        return Retrieval(question, ranked.passages(k), ranked.grounded, relevance=ranked.relevance)
 
     async def rank(self, question: str, *, history: Sequence[Exchange] = (), page: Page | None = None) -> Ranked:
         """Every candidate chunk, neither cut nor joined. Where the outline answers, its first chunks lead."""
@@ -91,7 +97,7 @@ class Retriever:
         leads = [passage.chunk.id for passage in outlined[: 1 if whole else OUTLINE_LEADS]]
         first = [Scored(Hit(chunk), OUTLINE_SCORE) for chunk in await self._store.chunks(leads)]
         rest = [item for item in ranked.scored if item.hit.chunk.id not in leads]
-        return Ranked([*first, *rest], ranked.evidence, grounded=True)
+        return Ranked([*first, *rest], ranked.evidence, grounded=True, sought=replace(ranked.sought, weights={}))
 
     async def _search(
         self, question: str, history: Sequence[Exchange], page: Page | None, selection: str | None
@@ -104,10 +110,11 @@ class Retriever:
         hits = await self._store.search(query, limit, _kept(history))
         foreign = reading.is_foreign(question)
         scored = _scored(reading, self._weights(reading, query, foreign=foreign), hits, question, page)
-        evidence = await self._evidence(reading, query, scored, foreign=foreign)
+        sought = await self._sought(reading, query)
+        evidence = await self._evidence(reading, query, sought.weights, scored, foreign=foreign)
         if history and not selection and not followups.depends(question):
             evidence = (await self._search(question, (), None, None)).evidence  # the history proves nothing
-        return Ranked(scored, evidence, grounded=bool(hits) and relevance.is_grounded(evidence))
+        return Ranked(scored, evidence, bool(hits) and relevance.is_grounded(evidence), sought)
 
     async def _current(self) -> Reading:
         config = await self._store.config()
@@ -150,13 +157,20 @@ class Retriever:
     def _english_model(self) -> bool:
         return self._embedder.fingerprint.startswith(ENGLISH_MODEL)
 
-    async def _evidence(
-        self, reading: Reading, query: StoreQuery, scored: Sequence[Scored], *, foreign: bool
-    ) -> Evidence:
+    async def _sought(self, reading: Reading, query: StoreQuery) -> Sought:
         idf = await reading.idf(query.sparse.indices, self._store)
-        weights = {
-            term: value * idf[term] for term, value in zip(query.sparse.indices, query.sparse.values, strict=True)
-        }
+        terms = zip(query.sparse.indices, query.sparse.values, strict=True)
+        return Sought({term: value * idf[term] for term, value in terms}, reading.lexicon.terms)
+
+    async def _evidence(
+        self,
+        reading: Reading,
+        query: StoreQuery,
+        weights: Mapping[int, float],
+        scored: Sequence[Scored],
+        *,
+        foreign: bool,
+    ) -> Evidence:
         hits = [item.hit for item in scored]
         best = max((hit.bm25 for hit in hits), default=0.0)
         held = relevance.coverage(weights, [reading.terms(hit.chunk) for hit in hits[:COVERING]])

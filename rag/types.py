@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote
 
+from rag.snippets import snippet
+
 Role = Literal["system", "user", "assistant"]
 
 _FRAGMENT_SAFE = "-._~!$&'()*+,;=:@/?"  # RFC 3986, section 3.5
@@ -59,11 +61,21 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
+class InnerHeading:
+    """A heading that begins inside a text, at the character `offset`; the rest is as in a Chunk."""
+
+    offset: int
+    heading_path: tuple[str, ...]
+    anchor: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """A piece of one document within the token budget, and the place it came from.
 
     `heading_path` starts with the page's title. `lines` and `chars` are half open, 0-based ranges of the
-    decoded file; `tokens` counts `text` in cl100k_base. `id` is a uuid5 of what the chunk is.
+    decoded file; `tokens` counts `text` in cl100k_base. `id` is a uuid5 of what the chunk is. A chunk that holds
+    several short sections stands under the heading of the first; those of the others are `inner`, in order.
     """
 
     id: str
@@ -77,6 +89,7 @@ class Chunk:
     text: str
     tokens: int
     trail: tuple[str, ...] = ()
+    inner: tuple[InnerHeading, ...] = ()
 
     @property
     def title(self) -> str:
@@ -121,19 +134,45 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A chosen chunk. `text` may be longer than the chunk's: neighbours that continue each other are joined."""
+    """A chosen chunk. `text` may be longer than the chunk's: neighbours that continue each other are joined.
+
+    `inner` is the heading within `text` below which the evidence stands; None where that is the chunk's own. What a
+    reader is shown and sent to is this passage's title, breadcrumb and link, never the chunk's.
+    """
 
     number: int
     chunk: Chunk
     score: float
     text: str
     chunk_ids: tuple[str, ...] = ()
+    inner: InnerHeading | None = None
+
+    @property
+    def heading_path(self) -> tuple[str, ...]:
+        return (self.inner or self.chunk).heading_path
+
+    @property
+    def anchor(self) -> str | None:
+        return (self.inner or self.chunk).anchor
+
+    @property
+    def title(self) -> str:
+        """The deepest heading."""
+        return self.heading_path[-1] if self.heading_path else self.chunk.path
+
+    @property
+    def link(self) -> str:
+        """The URL of the exact heading."""
+        return deep_link(self.chunk.url, self.anchor)
+
+    @property
+    def breadcrumb(self) -> str:
+        return " › ".join(self.heading_path)
 
     @property
     def snippet(self) -> str:
-        """The first 300 characters on one line."""
-        flat = " ".join(self.text.split())
-        return flat if len(flat) <= 300 else flat[:299].rstrip() + "…"
+        """Plain text from below its heading, at most 300 characters on one line."""
+        return snippet(self.text[self.inner.offset :] if self.inner else self.text)
 
 
 @dataclass(frozen=True, slots=True)

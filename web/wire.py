@@ -250,9 +250,9 @@ def source_of(passage: Passage) -> Source:
     chunk = passage.chunk
     return Source(
         n=passage.number,
-        title=chunk.title,
-        url=chunk.link,
-        breadcrumbs=[*chunk.trail, *chunk.heading_path],
+        title=passage.title,
+        url=passage.link,
+        breadcrumbs=[*chunk.trail, *passage.heading_path],
         path=chunk.path,
         score=round(passage.score, 4),
         snippet=passage.snippet,

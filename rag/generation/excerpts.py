@@ -221,7 +221,7 @@ def render(source: Source, places: Iterable[int]) -> str:
         last = unit
     prose = [place for place, (kind, _) in enumerate(parts) if kind in ("sentence", "item")]
     if not prose:
-        parts.insert(0, ("sentence", f"**{source.passage.chunk.title}**"))
+        parts.insert(0, ("sentence", f"**{source.passage.title}**"))
         prose = [0]
     lines = [f"{text} {marker}" if place in prose else text for place, (_, text) in enumerate(parts)]
     return "\n\n".join(lines)

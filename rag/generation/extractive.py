@@ -162,4 +162,4 @@ def _not_found(retrieval: Retrieval, not_found: str, nothing: str) -> str:
 
 
 def _name(passage: Passage) -> str:
-    return " › ".join(passage.chunk.heading_path[:1] + passage.chunk.heading_path[1:][-1:]) or passage.chunk.path
+    return " › ".join(passage.heading_path[:1] + passage.heading_path[1:][-1:]) or passage.chunk.path

@@ -35,18 +35,16 @@ def _sections(passages: Sequence[Passage], said: Wording) -> Iterator[str]:
     first = passages[0]
     yield said.part
     opening = _lead(first, OPENING_SENTENCES)
-    yield f"**{first.chunk.heading_path[0] if first.chunk.heading_path else first.chunk.path}** [{first.number}]" + (
+    yield f"**{first.heading_path[0] if first.heading_path else first.chunk.path}** [{first.number}]" + (
         f"\n\n{opening} [{first.number}]" if opening else ""
     )
-    rest = [passage for passage in passages[1:] if len(passage.chunk.heading_path) > 1]
+    rest = [passage for passage in passages[1:] if len(passage.heading_path) > 1]
     if rest:
         yield "\n".join(_line(passage) for passage in rest)
 
 
 def _line(passage: Passage) -> str:
-    title = (
-        passage.chunk.heading_path[min(1, len(passage.chunk.heading_path) - 1)] if passage.chunk.heading_path else ""
-    )
+    title = passage.heading_path[min(1, len(passage.heading_path) - 1)] if passage.heading_path else ""
     lead = _lead(passage, 1)
     return f"- **{title or passage.chunk.path}**{f': {lead}' if lead else ''} [{passage.number}]"
 

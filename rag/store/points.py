@@ -19,7 +19,7 @@ import numpy as np
 
 from rag.embedding.base import Vectors
 from rag.store.base import IndexedChunk
-from rag.types import Chunk, DocumentRecord, OutlineHeading, SparseVector
+from rag.types import Chunk, DocumentRecord, InnerHeading, OutlineHeading, SparseVector
 
 Payload = dict[str, Any]
 
@@ -99,6 +99,7 @@ def chunk_of(point_id: str | int, payload: Mapping[str, Any]) -> Chunk:
         text=payload["text"],
         tokens=payload["tokens"],
         trail=tuple(payload["trail"]),
+        inner=tuple(_inner(heading) for heading in payload["inner"]),
     )
 
 
@@ -116,6 +117,10 @@ def record_of(payload: Mapping[str, Any]) -> DocumentRecord:
         headings=tuple(OutlineHeading(**heading) for heading in payload["headings"]),
         lead=payload["lead"],
     )
+
+
+def _inner(heading: Mapping[str, Any]) -> InnerHeading:
+    return InnerHeading(heading["offset"], tuple(heading["heading_path"]), heading["anchor"])
 
 
 def _pair(value: object) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rag import tokens
 from rag.chunking import split
-from rag.markdown import outline
+from rag.markdown import outline, page_of
 from rag.types import Chunk, Document
 
 
@@ -81,6 +81,41 @@ def test_no_word_is_lost_and_every_offset_slices_back(parts: list[str], limit: i
             assert source.strip() == chunk.text.strip()
         else:
             assert set(words(source)) <= set(words(chunk.text)) | {"py"}
+
+
+@given(st.lists(PARTS, max_size=60), st.sampled_from([100, 500]))
+@settings(max_examples=150, deadline=None)
+def test_headings_inside_a_chunk_are_known_by_their_place(parts: list[str], limit: int) -> None:
+    """Headings in the chunk that are not told are those it begins with: they are in its own path."""
+    text = "".join(parts)
+    starts = [0, *(found.end() for found in re.finditer("\n", text))]
+    headings = page_of(document(text)).headings
+    for chunk in check(text, limit):
+        within = [heading for heading in headings if heading.line in range(*chunk.lines)]
+        told = within[len(within) - len(chunk.inner) :]
+        assert [(found.heading_path[-1], found.anchor) for found in chunk.inner] == [
+            (heading.text or found.heading_path[-1], heading.anchor)
+            for heading, found in zip(told, chunk.inner, strict=True)
+        ]
+        if chunk.text == text[slice(*chunk.chars)]:
+            assert [chunk.chars[0] + found.offset for found in chunk.inner] == [starts[item.line] for item in told]
+            lead = text[chunk.chars[0] : chunk.chars[0] + chunk.inner[0].offset] if chunk.inner else chunk.text
+            assert len(page_of(document(lead)).headings) >= len(within) - len(told)
+
+
+def test_code_that_looks_like_a_heading_is_none() -> None:
+    text = "Run it.\n\n```sh\n## Wick\ntrim\n```\n\n## Wick\n\nTrim it.\n\n## Wick\n\nAgain.\n"
+    (chunk,) = check(text)
+    assert [(found.heading_path, found.anchor) for found in chunk.inner] == [
+        (("Title", "Wick"), "wick"),
+        (("Title", "Wick"), "wick-1"),
+    ]
+    assert [chunk.text[found.offset :].split("\n")[2] for found in chunk.inner] == ["Trim it.", "Again."]
+
+
+def test_a_page_of_bare_headings_is_not_stored_many_times_over() -> None:
+    text = f"# {'long ' * 100}\n\n" + "## x\n" * 100
+    assert max(len(chunk.inner) for chunk in check(text)) == 32
 
 
 @given(st.text(max_size=400))

@@ -2,7 +2,9 @@
 
 import pytest
 
+from rag.locating import Sought
 from rag.passages import joined, passages
+from rag.types import InnerHeading
 from tests.support.hits import chunk, scored
 
 
@@ -60,13 +62,39 @@ def test_these_are_not_joined(other: object) -> None:
 def test_an_overlap_stands_once() -> None:
     first = chunk(ordinal=0, text="The gains are small. The ankle moves first.")
     second = chunk(ordinal=1, text="The ankle moves first. The hip follows.")
-    assert joined([second, first]) == "The gains are small. The ankle moves first.\n\nThe hip follows."
+    assert joined([second, first]) == ("The gains are small. The ankle moves first.\n\nThe hip follows.", ())
 
 
 def test_chunks_that_share_a_few_letters_do_not_overlap() -> None:
-    assert joined([chunk(ordinal=0, text="It ends. A"), chunk(ordinal=1, text="A new thought.")]) == (
+    assert joined([chunk(ordinal=0, text="It ends. A"), chunk(ordinal=1, text="A new thought.")])[0] == (
         "It ends. A\n\nA new thought."
     )
+
+
+def test_headings_move_along_when_chunks_are_joined() -> None:
+    """The overlap goes, and the second chunk's own section goes on where the first one's last has ended."""
+    first = chunk(ordinal=0, text="Of lamps.\n\n## Wick\n\nIt burns low.", inner=(heading("## Wick", 11),))
+    second = chunk(
+        ordinal=1, text="It burns low.\n\nIt goes out.\n\n## Oil\n\nIt is dear.", inner=(heading("## Oil", 29),)
+    )
+    text, inner = joined([first, second])
+    assert text == "Of lamps.\n\n## Wick\n\nIt burns low.\n\nIt goes out.\n\n## Oil\n\nIt is dear."
+    assert [text[found.offset :].split("\n")[0] for found in inner] == ["## Wick", "It goes out.", "## Oil"]
+    assert [found.heading_path[-1] for found in inner] == ["## Wick", "Page", "## Oil"]
+
+
+def test_a_passage_stands_under_the_heading_that_holds_the_evidence() -> None:
+    made = chunk(text="Of lamps.\n\n## Wick\n\nTrim it.", inner=(heading("## Wick", 11),))
+    wick = Sought({hash("trim"): 1.0}, lambda text: [hash(word) for word in text.lower().split()])
+    (found,) = passages([scored(made, 1.0)], 5, sought=wick)
+    assert (found.title, found.anchor, found.link) == ("## Wick", "wick", "/docs/a#wick")
+    assert (found.heading_path, found.breadcrumb) == (("Page", "## Wick"), "Page › ## Wick")
+    (unsought,) = passages([scored(made, 1.0)], 5)
+    assert (unsought.title, unsought.anchor, unsought.link) == ("Page", None, "/docs/a")
+
+
+def heading(line: str, offset: int) -> InnerHeading:
+    return InnerHeading(offset, ("Page", line), line.strip("# ").lower())
 
 
 def test_nothing_found_no_passages() -> None:

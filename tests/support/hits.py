@@ -1,7 +1,7 @@
 """Chunks and hits made of a few words, for tests of what comes after the store."""
 
 from rag.scoring import Scored
-from rag.types import Chunk, Hit
+from rag.types import Chunk, Hit, InnerHeading
 
 
 def chunk(
@@ -14,6 +14,7 @@ def chunk(
     url: str | None = None,
     trail: tuple[str, ...] = (),
     tokens: int | None = None,
+    inner: tuple[InnerHeading, ...] = (),
 ) -> Chunk:
     body = text or f"Text {ordinal} of {path}."
     return Chunk(
@@ -28,6 +29,7 @@ def chunk(
         text=body,
         tokens=len(body.split()) if tokens is None else tokens,
         trail=trail,
+        inner=inner,
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from rag.embedding.base import Vectors
 from rag.lexical import Lexicon
 from rag.store.base import IndexConfig, IndexedChunk, IndexedWindow
-from rag.types import Chunk, DocumentRecord, OutlineHeading
+from rag.types import Chunk, DocumentRecord, InnerHeading, OutlineHeading
 
 DIMENSIONS = 16
 CONFIG = IndexConfig(fingerprint="test-1", dimensions=DIMENSIONS, language="english", average_words=6.0)
@@ -56,6 +56,7 @@ def _chunk(path: str, number: int, text: str, dimensions: int) -> IndexedChunk:
         text=text,
         tokens=len(text.split()),
         trail=("Part 1",),
+        inner=(InnerHeading(len(text) // 2, ("Títle", "Part › two"), None if number else "part-two"),),
     )
     windows = tuple(_window(sentence, dimensions) for sentence in text.split(". "))
     dense = [window.dense for window in windows if window.dense is not None]

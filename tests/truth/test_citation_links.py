@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from rag.chunking import split
 from rag.corpus import read, scan
 from rag.markdown import sections
 from rag.routes import Site
@@ -32,6 +33,32 @@ def test_every_section_has_the_published_url_and_anchor(rows: list[dict[str, Any
             if section.level
         ]
     assert sorted(found, key=str) == sorted(published, key=str)
+
+
+@pytest.mark.parametrize("limit", [500, 160])
+def test_every_chunk_and_every_heading_inside_one_leads_to_the_site(
+    rows: list[dict[str, Any]], sample_book: Path, limit: int
+) -> None:
+    """Each line of a chunk stands under the nearest published heading above it, whichever of them names it."""
+    truth = rows[0]
+    site = Site(truth["url"] + truth["baseUrl"], truth["docs"][0]["routeBasePath"], truth["trailingSlash"])
+    headings = {(row["url"], row["line"] - 1): row for row in rows if row["kind"] == "heading"}
+    tops = {(row["url"], None) for row in rows if row["kind"] == "page"}
+    known = tops | {(row["url"], row["anchor"]) for row in headings.values()}
+    inner = 0
+    for document in map(read, scan(sample_book, site).sources):
+        lines = document.text.split("\n")
+        for chunk in split(document, limit=limit, overlap=0):
+            assert {(chunk.url, anchor) for anchor in (chunk.anchor, *(found.anchor for found in chunk.inner))} <= known
+            below = [at for at in range(*chunk.lines) if (chunk.url, at) in headings]
+            first = len(below) - len(chunk.inner)
+            assert not any(lines[at].strip() for at in range(chunk.lines[0], [0, *below][first]) if at not in below)
+            for found, at in zip(chunk.inner, below[first:], strict=True):
+                row = headings[chunk.url, at]
+                assert (found.heading_path[-1], found.anchor) == (row["text"], row["anchor"])
+                assert chunk.text[found.offset :].split("\n")[0] == lines[at].rstrip()
+            inner += len(chunk.inner)
+    assert inner >= 20
 
 
 def test_every_page_has_the_published_url_and_title(rows: list[dict[str, Any]], sample_book: Path) -> None:

@@ -59,5 +59,5 @@ class McpTools:
             found = await self._services.asking.search(client_of(request, "mcp"), query, count)
         except (Problem, RagError) as refusal:
             raise refused(refusal) from None
-        parts = [f"## {p.chunk.breadcrumb}\n{p.chunk.link}\n\n{p.text}" for p in found.passages]
+        parts = [f"## {p.breadcrumb}\n{p.link}\n\n{p.text}" for p in found.passages]
         return "\n\n".join(parts) or "No part of the book is near enough to the question."
