@@ -14,7 +14,7 @@ _TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 _PATH = re.compile(r"`((?:rag|web|tests|widget|benchmarks|specs|content)/[\w./-]+)`")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)[^)]*\)")
 REQUIREMENTS = _ITEM.findall((SPECS / "spec.md").read_text(encoding="utf-8"))
-PAGES = ["spec.md", "plan.md", "data-model.md", "quickstart.md", "tasks.md"]
+PAGES = ["spec.md", "plan.md", "data-model.md", "quickstart.md", "tasks.md", "research.md", "sizing.md"]
 
 
 def defined(path: Path) -> set[str]:
