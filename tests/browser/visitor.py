@@ -63,7 +63,7 @@ class Visitor:
 
     @property
     def examples(self) -> Locator:
-        return self.conversation.get_by_role("list").get_by_role("button")
+        return self.conversation.locator("button.example")
 
     @property
     def sources(self) -> Locator:

@@ -92,6 +92,7 @@ const askTheBook = (() => {
     for (const link of document.querySelectorAll("#conversation a.cite:not([aria-label])")) {
       link.setAttribute("aria-label", `Source ${link.textContent}: ${link.title}`);
     }
+    document.querySelectorAll("#conversation .examples[role=list]").forEach((it) => it.setAttribute("role", "group"));
     for (const title of document.querySelectorAll("#conversation .thought-group > [role=button]")) {
       title.querySelector("button")?.setAttribute("inert", ""); // a button within a button
       title.setAttribute("aria-expanded", String(title.nextElementSibling !== null));

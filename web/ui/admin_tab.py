@@ -22,6 +22,7 @@ from web.ui.panels import documents_table, job_panel, overview, passages, plan_p
 
 DAYS = 30
 WATCHING, IDLE = 1.0, 6.0  # seconds between two looks at the job
+NO_TICKET = "none"  # an empty string would not be written into the browser's store
 STATES = ["all", "indexed", "changed", "new", "removed", "failed"]
 QUEUED: dict[str, Any] = {"show_progress": "minimal", **PRIVATE}  # what may be refused: unqueued it would be a 500
 Update = dict[Any, Any]
@@ -98,7 +99,7 @@ class AdminTab:
         for event in (self.state.change, self.text.submit, self.text.blur):
             event(self.filter, filters, [self.documents], **QUEUED)
         for event in (self.query.submit, self.find.click):
-            event(self.search, [self.ticket, self.query, self.count], [self.found], **QUEUED)
+            event(self.try_search, [self.ticket, self.query, self.count], [self.found], **QUEUED)
         self.figures_tab.select(self.plot, [self.ticket], [self.charts], **QUEUED)
         self.questions_tab.select(self.list_questions, [self.ticket], [self.questions], **QUEUED)
 
@@ -118,7 +119,7 @@ class AdminTab:
 
     def leave(self) -> Update:
         return {
-            self.ticket: "",
+            self.ticket: NO_TICKET,
             self.locked: gr.Column(visible=True),
             self.panel: gr.Column(visible=False),
             self.clock: gr.Timer(active=False),
@@ -192,7 +193,7 @@ class AdminTab:
         self._gate.require(ticket, request)
         return documents_table(await self._documents(), state, text)
 
-    async def search(self, ticket: Any, query: str, count: float, request: gr.Request) -> str:  # noqa: ANN401
+    async def try_search(self, ticket: Any, query: str, count: float, request: gr.Request) -> str:  # noqa: ANN401
         self._gate.require(ticket, request)
         client = Client(request.client.host if request.client else None, surface="ui")
         return passages(await _said(lambda: self._services.asking.search(client, query, int(count))))

@@ -171,7 +171,7 @@ class ChatTab:
                 yield self._drawn(after) if turn.ended else {self.chatbot: messages_of(after)}
         except (Problem, RagError) as refusal:
             yield self._drawn(chat) | {self.box: reading(question)}
-            raise gr.Error(sentence(problem_of(refusal)), title="Not answered", print_exception=False) from None
+            raise gr.Error(sentence(problem_of(refusal)), print_exception=False) from None
 
     def _drawn(self, chat: Chat) -> Update:
         messages: Any = messages_of(chat)

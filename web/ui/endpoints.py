@@ -1,6 +1,8 @@
 """The named endpoints of gradio_client, with the types and descriptions that the API page shows.
 
 An answer grows: every message of `/chat` is the answer so far in its final shape, the last one is the whole.
+
+What is `path` over HTTP is `file` here: gradio_client takes any object with a `path` for a file, and downloads it.
 """
 
 from collections.abc import AsyncGenerator, Callable
@@ -9,6 +11,7 @@ from typing import Any, TypedDict
 
 import gradio as gr
 from gradio.events import api
+from pydantic import BaseModel
 
 import rag
 from rag.errors import RagError
@@ -31,7 +34,7 @@ class SourceDict(TypedDict):
     title: str
     url: str
     breadcrumbs: list[str]
-    path: str
+    file: str
     score: float
     snippet: str
 
@@ -78,7 +81,7 @@ class StatusDict(TypedDict):
 
 
 class DocumentDict(TypedDict):
-    path: str
+    file: str
     title: str
     url: str
     chunks: int
@@ -132,11 +135,11 @@ class Endpoints:
                 async for event in events:
                     match event:
                         case Retrieved():
-                            reply["sources"] = [source_of(p).model_dump() for p in event.passages]  # type: ignore[misc]
+                            reply["sources"] = [client_form(source_of(p)) for p in event.passages]
                         case Delta():
                             reply["answer"] += event.text
                         case Cited():
-                            reply["citations"].append(citation_of(event.citation).model_dump())  # type: ignore[arg-type]
+                            reply["citations"].append(client_form(citation_of(event.citation)))
                             continue
                         case Done():
                             reply |= {"answer": event.answer, "answered": event.answered}
@@ -162,7 +165,7 @@ class Endpoints:
             found = await self._services.asking.search(client_of(request), query, int(k))
         except (Problem, RagError) as refusal:
             raise refused(refusal) from None
-        passages: Any = [passage_of(passage).model_dump() for passage in found.passages]
+        passages = [client_form(passage_of(passage)) for passage in found.passages]
         return SearchDict(query=found.query, grounded=found.grounded, passages=passages)
 
     async def ingest(self, request: gr.Request, force_reindex: bool = False) -> AsyncGenerator[JobDict, None]:
@@ -180,8 +183,7 @@ class Endpoints:
         except (Problem, RagError) as refusal:
             raise refused(refusal) from None
         async for snapshot in services.pipeline.jobs.watch(job.snapshot.task_id):
-            shown: Any = status_of(snapshot).model_dump()
-            yield shown
+            yield client_form(status_of(snapshot))
 
     async def status(self) -> StatusDict:
         """Whether questions can be answered, by what, and from how much."""
@@ -201,10 +203,9 @@ class Endpoints:
         """Every document of the book and its state. Needs the header X-Admin-Token."""
         try:
             await self._require_admin(request)
-            found: Any = [document_of(document).model_dump() for document in await self._services.pipeline.documents()]
+            return [client_form(document_of(document)) for document in await self._services.pipeline.documents()]
         except (Problem, RagError) as refusal:
             raise refused(refusal) from None
-        return list(found)
 
     async def _require_admin(self, request: gr.Request) -> None:
         await self._services.limits.require_admin(self._services.admin, dict(request.headers), client_of(request).host)
@@ -213,6 +214,17 @@ class Endpoints:
 async def remember(services: Services, session_id: str, question: str, done: Done) -> None:
     cited = tuple(citation.passage.chunk.id for citation in done.citations)
     await services.conversations.remember(session_id, Exchange(question, done.answer, cited))
+
+
+def client_form(model: BaseModel) -> Any:  # noqa: ANN401 - one of the TypedDicts above
+    """As a plain object without any `path`."""
+    return _without_path(model.model_dump())
+
+
+def _without_path(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, dict):
+        return {"file" if key == "path" else key: _without_path(item) for key, item in value.items()}
+    return [_without_path(item) for item in value] if isinstance(value, list) else value
 
 
 def client_of(request: gr.Request, surface: Surface = "client") -> Client:

@@ -166,9 +166,9 @@ def passages(found: Retrieval) -> str:
     """What a question would be answered from."""
     verdict = "The book seems to hold the answer." if found.grounded else "The book does not seem to hold the answer."
     items = "".join(
-        f'<li value="{passage.number}" dir="auto"><meter min="0" max="1" value="{passage.score:.4f}" '
-        f'aria-label="Score"></meter> <b>{passage.score:.3f}</b> {_linked(passage.chunk.title, passage.chunk.link)}'
-        f'<span class="trail">{escape(" › ".join([*passage.chunk.trail, *passage.chunk.heading_path[:-1]]))}</span>'
+        f'<li value="{passage.number}" dir="auto"><meter min="0" max="1" value="{min(passage.score, 1):.4f}" '
+        f'aria-label="Score"></meter> <b>{passage.score:.3f}</b> {_linked(passage.title, passage.link)}'
+        f'<span class="trail">{escape(" › ".join([*passage.chunk.trail, *passage.heading_path[:-1]]))}</span>'
         f'<span class="snippet">{escape(excerpt(passage.text))}</span></li>'
         for passage in found.passages
     )
