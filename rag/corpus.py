@@ -7,6 +7,7 @@ did not change costs its bytes and no more, and a book larger than memory passes
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from rag.errors import ContentError
 from rag.events import FileProblem
 from rag.frontmatter import read_yaml, split_front_matter
 from rag.routes import EXTENSION, Site, guess_flavor, is_published, strip_number_prefix, url_of
+from rag.summary import chapter_titles, is_summary
 from rag.types import Document
 
 EXTENSIONS = (".md", ".mdx", ".markdown")
@@ -25,6 +27,7 @@ MOST_FILES = 50_000
 _SKIPPED = frozenset({"node_modules", "__pycache__", "site-packages"})
 _LONGEST_TITLE = 300  # characters
 _HASH_VERSION = "1"
+_CHAPTER = re.compile(r"^(?:ch(?:ap(?:ter)?)?[-_. ]?)?\d{1,3}(?:[-_]\d{1,3})*[-_. ]+(?=[^\W\d])", re.IGNORECASE)
 _CATEGORY_FILES = ("_category_.json", "_category_.yml", "_category_.yaml")
 _BESIDE = ("book.toml", "mkdocs.yml", "mkdocs.yaml")  # the generator's settings lie one folder up
 
@@ -39,6 +42,7 @@ class Source:
     sha256: str
     url: str
     trail: tuple[str, ...]
+    listed: str = ""  # the title that a table of contents gives it
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +74,11 @@ def scan(content_dir: Path, site: Site) -> Scan:
     if len(markdown) > MOST_FILES:
         raise ContentError(f"The content folder {content_dir} holds more than {MOST_FILES:,} Markdown files.")
     labels = _Labels(root, names)
+    listed = _listed(root, site, markdown)
     sources: list[Source] = []
     for path in markdown:
         try:
-            source = _source(path, root, site, labels)
+            source = _source(path, root, site, labels, listed.get(path, ""))
         except ContentError as error:
             problems.append(_problem(_printable(path), error.message))
         else:
@@ -92,9 +97,9 @@ def read(source: Source) -> Document:
     assert flavor != "auto"
     return Document(
         path=source.path,
-        title=_title(source.path, text, front_matter, flavor),
+        title=_title(source, text, front_matter, flavor),
         text=text,
-        sha256=_hash(data, url, source.trail),
+        sha256=_hash(data, url, source.trail, source.listed),
         url=url,
         trail=source.trail,
         description=" ".join(front_matter.get("description", "").split()),
@@ -163,7 +168,7 @@ def _with_flavor(site: Site, root: Path, names: list[str]) -> Site:
     return replace(site, flavor=guess_flavor([*names, *beside], site.url))
 
 
-def _source(path: str, root: Path, site: Site, labels: "_Labels") -> Source | None:
+def _source(path: str, root: Path, site: Site, labels: "_Labels", listed: str) -> Source | None:
     """None for a file that has no page. Raises ContentError when it cannot be read."""
     if _printable(path) != path:
         raise ContentError(f"The name of the file {_printable(path)} is not UTF-8.")
@@ -173,7 +178,19 @@ def _source(path: str, root: Path, site: Site, labels: "_Labels") -> Source | No
         return None
     url = url_of(path, front_matter, site)
     trail = labels.trail(path)
-    return Source(path, root, site, _hash(data, url, trail), url, trail)
+    return Source(path, root, site, _hash(data, url, trail, listed), url, trail, listed)
+
+
+def _listed(root: Path, site: Site, markdown: list[str]) -> dict[str, str]:
+    """Path -> title, of a book whose chapters are named in its table of contents."""
+    assert site.flavor != "auto"
+    summary = next((path for path in markdown if is_summary(path, site.flavor)), None)
+    if summary is None:
+        return {}
+    try:
+        return chapter_titles(decode(_bytes(root, summary)))
+    except ContentError:  # it is told when the file itself is read
+        return {}
 
 
 def _may_have_front_matter(data: bytes) -> bool:
@@ -200,12 +217,14 @@ def _bytes(root: Path, path: str) -> bytes:
     return data
 
 
-def _title(path: str, text: str, front_matter: Mapping[str, str], flavor: Generator) -> str:
-    """The front matter's title, else the h1 the page begins with, else the file's name."""
+def _title(source: Source, text: str, front_matter: Mapping[str, str], flavor: Generator) -> str:
+    """The front matter's title, else that in the table of contents, else the heading the page begins with, which for
+    Docusaurus must be an h1, else the file's name.
+    """
     from rag.markdown import opening_title  # the parser is not needed for a book that did not change
 
     written = " ".join(front_matter.get("title", "").split())
-    title = written or opening_title(text, flavor) or _name(path, front_matter, flavor)
+    title = written or source.listed or opening_title(text, flavor) or _name(source.path, front_matter, flavor)
     return title if len(title) <= _LONGEST_TITLE else title[: _LONGEST_TITLE - 1].rstrip() + "…"
 
 
@@ -217,12 +236,12 @@ def _name(path: str, front_matter: Mapping[str, str], flavor: Generator) -> str:
         identifier = strip_number_prefix(folder.rpartition("/")[2])
     if flavor == "docusaurus":
         return identifier
-    return _readable(identifier)
+    return _readable(_CHAPTER.sub("", identifier))
 
 
-def _hash(data: bytes, url: str, trail: tuple[str, ...]) -> str:
+def _hash(data: bytes, url: str, trail: tuple[str, ...], listed: str) -> str:
     digest = hashlib.sha256(data)
-    for part in (_HASH_VERSION, url, *trail):
+    for part in (_HASH_VERSION, url, *trail, *([listed] if listed else ())):
         digest.update(b"\0" + part.encode(errors="replace"))
     return digest.hexdigest()
 

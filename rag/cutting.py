@@ -8,6 +8,7 @@ from rag.corpus import Source, read
 from rag.lexical import Lexicon
 from rag.markdown import outline
 from rag.spool import CutDocument
+from rag.summary import is_summary
 from rag.types import Chunk, Document, DocumentRecord
 from rag.windows import windows
 
@@ -22,11 +23,18 @@ class Cutter:
     windowed: bool
 
     def cut(self, source: Source) -> CutDocument:
-        """Raises ContentError when the file cannot be read."""
+        """Raises ContentError when the file cannot be read.
+
+        A table of contents has no page that could be cited, and would be found for the name of any chapter: it is
+        a document without chunks, which no search returns and no outline lists.
+        """
         document = read(source)
-        chunks = tuple(split(document, limit=self.limit, overlap=self.overlap))
+        chunks = () if is_summary(document.path, document.flavor) else self._chunks(document)
         texts = tuple(tuple(windows(chunk)) if self.windowed else (chunk.embed_text,) for chunk in chunks)
         return CutDocument(self._record(document, chunks), chunks, texts)
+
+    def _chunks(self, document: Document) -> tuple[Chunk, ...]:
+        return tuple(split(document, limit=self.limit, overlap=self.overlap))
 
     def _record(self, document: Document, chunks: tuple[Chunk, ...]) -> DocumentRecord:
         shape = outline(document)

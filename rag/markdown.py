@@ -17,6 +17,7 @@ from markdown_it.token import Token
 from rag.anchors import Generator
 from rag.headings import HeadingReader
 from rag.lean import Lean
+from rag.summary import is_summary
 from rag.types import Document, OutlineHeading, Section
 
 Kind = Literal[
@@ -47,7 +48,9 @@ _LABEL = re.compile(r"\([\w:.-]+\)=\s*$")  # of MyST: names the heading below, s
 
 _ATX_TITLE = re.compile(r" {0,3}#(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
 _UNDERLINE = re.compile(r" {0,3}=+[ \t]*$")
-_ANY_LINE = re.compile(r"(.*)")
+_ATX = re.compile(r" {0,3}#{1,6}(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
+_ANY_UNDERLINE = re.compile(r" {0,3}(?:=+|-+)[ \t]*$")
+_ANY_LINE = re.compile(r"(?! {0,3}(?:[-+*]\s|[>|]))(.*)")  # a list or a quotation ends at a rule, and is no heading
 
 _parser = MarkdownIt("commonmark").enable("table")
 _parser.core.ruler.disable(["inline", "text_join"])
@@ -153,7 +156,7 @@ def page_of(document: Document) -> Page:
     tokens = _parser.parse("\n".join(parsed_lines), environment)
     reader = HeadingReader(document.flavor, document.text, lambda line: _rendered(line, environment))
     headings = list(_headings(tokens, reader))
-    if document.flavor == "mdbook" and document.path.lower() == "summary.md":
+    if is_summary(document.path, document.flavor):
         headings = [Heading(item.line, item.level, item.text, None) for item in headings]
     blocks = _whole_fences(list(_top_blocks(tokens, lean)), lean.fences)
     if not lean.dropped:
@@ -216,13 +219,14 @@ def outline(document: Document) -> Outline:
 
 
 def opening_title(text: str, flavor: Generator) -> str:
-    """The first heading, if it is an h1 and the page begins with it; else nothing."""
+    """The first heading, if the page begins with it, else nothing; for Docusaurus only an h1 names a page."""
     lines = Lean(text[: _LARGEST_FRONT_MATTER + _TITLE_WITHIN]).lines
     first = next((at for at, line in enumerate(lines) if line.strip() and not _LABEL.match(line)), None)
     if first is None:
         return ""
-    written = _ATX_TITLE.match(lines[first])
-    if not written and first + 1 < len(lines) and _UNDERLINE.match(lines[first + 1]):
+    atx, underline = (_ATX_TITLE, _UNDERLINE) if flavor == "docusaurus" else (_ATX, _ANY_UNDERLINE)
+    written = atx.match(lines[first])
+    if not written and first + 1 < len(lines) and underline.match(lines[first + 1]):
         written = _ANY_LINE.match(lines[first])
     if not written:
         return ""

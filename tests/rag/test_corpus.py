@@ -9,7 +9,7 @@ import pytest
 
 from rag.corpus import Scan, plan, read, scan
 from rag.errors import ContentError
-from rag.routes import Site
+from rag.routes import Flavor, Site
 from rag.types import Document
 
 
@@ -97,6 +97,84 @@ def test_folders_have_labels(tmp_path: Path) -> None:
 )
 def test_titles(tmp_path: Path, text: str, title: str) -> None:
     assert only(write(tmp_path, {"01-name.md": text})).title == title
+
+
+@pytest.mark.parametrize("flavor", ["mkdocs", "mdbook", "github"])
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("---\ntitle: Written\n---\n## Other", "Written"),
+        ("## What Is `Ownership`? ##\n\n### Later\n", "What Is Ownership?"),
+        ("Setext\n---\n", "Setext"),
+        ("- item\n---\n", "What is it"),
+        ("Text\n\n# Late\n", "What is it"),
+        ("", "What is it"),
+    ],
+)
+def test_other_generators_take_any_heading_that_opens_the_page(
+    tmp_path: Path, flavor: Flavor, text: str, title: str
+) -> None:
+    write(tmp_path, {"ch04-01-what-is-it.md": text})
+    assert read(scan(tmp_path, Site(flavor=flavor)).sources[0]).title == title
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("ch04-01-what_is_it.md", "What is it"),
+        ("chapter-3-balance.md", "Balance"),
+        ("03_2_balance.md", "Balance"),
+        ("charging.md", "Charging"),
+        ("ch04.md", "Ch04"),
+        ("2024-01-05-news.md", "2024 01 05 news"),
+        ("title-page.md", "Title page"),
+    ],
+)
+def test_names_are_made_readable(tmp_path: Path, name: str, title: str) -> None:
+    write(tmp_path, {name: "Text."})
+    assert read(scan(tmp_path, Site(flavor="mkdocs")).sources[0]).title == title
+
+
+SUMMARY = """# Summary
+
+[Preface](./README.md)
+
+- [What is `it`?](ch01/what%20is.md)
+  - [See \\[it\\] *again*](<ch01/sub page.md#anchor>)
+- [Second name](ch01/sub%20page.md)
+- [Draft]()
+- [Elsewhere](https://example.org/a.md)
+"""
+
+
+def test_the_table_of_contents_of_an_mdbook_names_its_chapters(tmp_path: Path) -> None:
+    files = {"README.md": "# Other", "ch01/what is.md": "## Own", "ch01/sub page.md": "x", "ch01/free.md": "## Free"}
+    write(tmp_path, files | {"SUMMARY.md": SUMMARY})
+    titles = {source.path: read(source).title for source in scan(tmp_path, Site()).sources}
+    assert titles == {
+        "README.md": "Preface",
+        "SUMMARY.md": "Summary",
+        "ch01/free.md": "Free",
+        "ch01/sub page.md": "See [it] again",
+        "ch01/what is.md": "What is it?",
+    }
+
+
+def test_a_chapter_has_changed_when_the_table_of_contents_renames_it(tmp_path: Path) -> None:
+    write(tmp_path, {"SUMMARY.md": SUMMARY, "README.md": "# One", "other.md": "# Two"})
+    before = {source.path: source.sha256 for source in scan(tmp_path, Site()).sources}
+    write(tmp_path, {"SUMMARY.md": SUMMARY.replace("Preface", "Foreword")})
+    scanned = scan(tmp_path, Site())
+    assert plan(scanned, before).changed == ("README.md", "SUMMARY.md")
+    assert {read(source).path: read(source).sha256 for source in scanned.sources} == {
+        source.path: source.sha256 for source in scanned.sources
+    }
+
+
+def test_a_summary_of_another_generator_names_nothing(tmp_path: Path) -> None:
+    write(tmp_path, {"SUMMARY.md": SUMMARY, "README.md": "# One"})
+    for flavor in ("mkdocs", "github", "docusaurus"):
+        assert read(scan(tmp_path, Site(flavor=flavor)).sources[0]).title == "One"
 
 
 @pytest.mark.parametrize(

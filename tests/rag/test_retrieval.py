@@ -79,6 +79,37 @@ async def test_the_best_passage_answers_and_links_to_its_heading(data: Path) -> 
     )
 
 
+@pytest.mark.parametrize(
+    ("question", "heading", "beginning"),
+    [
+        ("How often is the wick trimmed?", "Trimming the wick", "Trim the wick every four hours."),
+        ("How much oil does a December night take?", "How much oil a night takes", "Month, Litres a night"),
+        ("Which oil burns in the lamp of the northern tower?", "Oil and wick", "The lamp of the northern tower burns"),
+    ],
+)
+async def test_a_section_inside_a_chunk_is_what_a_passage_leads_to(
+    data: Path, question: str, heading: str, beginning: str
+) -> None:
+    passage = (await ask(data, question)).passages[0]
+    assert passage.chunk.anchor is None
+    assert len(passage.chunk.inner) == 2
+    anchor = "" if heading == "Oil and wick" else f"#{heading.lower().replace(' ', '-')}"
+    assert passage.link == f"{passage.chunk.url}{anchor}"
+    assert passage.title == heading
+    assert passage.breadcrumb.endswith(heading)
+    assert passage.snippet.startswith(beginning)
+
+
+async def test_a_table_of_contents_is_never_found(tmp_path: Path) -> None:
+    files = {"SUMMARY.md": "# Summary\n\n- [The fog horn](ch01-01-horn.md)\n", "ch01-01-horn.md": "It is loud.\n"}
+    settings = Settings(content_dir=write_book(tmp_path / "content", files), data_dir=tmp_path / "data")
+    await _ingested(settings)
+    for question in ("fog horn", "Summary", "What is this book about?"):
+        found = await ask(settings.data_dir, question)
+        assert [passage.chunk.path for passage in found.passages] == ["ch01-01-horn.md"], question
+        assert found.passages[0].title == "The fog horn"
+
+
 async def test_meaning_finds_what_no_word_shares(data: Path) -> None:
     found = await ask(data, "Whom do I inform when the siren is broken?")
     assert "telegraph the harbour master" in found.passages[0].text
