@@ -168,6 +168,7 @@ async def test_an_answer_out_of_all_bounds_stays_here(link: Links, redis_server:
     await one.put("key", [Delta("a" * MOST_BYTES), *whole_answer()])
     assert await one.get("key") is not None
     assert await two.get("key") is None
+    assert redis_server.command("DBSIZE") == ":0\r\n"
     redis_server.command("SET", f"{PREFIX}:answer:broken", "not an answer")
     assert await two.get("broken") is None
 
