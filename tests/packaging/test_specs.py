@@ -6,6 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from rag.chunking import CHUNKER_VERSION
+from rag.embedding.local import LocalEmbedder
+from rag.lexical import LEXICON_VERSION
+from rag.recipe import Recipe
+from rag.settings import Settings
+from rag.windows import WINDOWS_VERSION
 from tests.conftest import ROOT
 
 SPECS = ROOT / "specs" / "1-rag-backend"
@@ -49,3 +55,17 @@ def test_what_a_page_points_at_is_there(page: str) -> None:
     for link in _LINK.findall(text):
         if not link.startswith(("http://", "https://")):
             assert (SPECS / link).exists(), f"{page} links to {link}"
+
+
+def test_the_fingerprint_that_is_shown_is_todays() -> None:
+    settings = Settings()
+    recipe = Recipe(
+        embedder=LocalEmbedder.fingerprint,
+        dimensions=LocalEmbedder.dimensions,
+        chunker=f"{CHUNKER_VERSION}:{settings.chunk_tokens}:{settings.chunk_overlap_tokens}",
+        windows=WINDOWS_VERSION,
+        lexicon=LEXICON_VERSION,
+        language="english",
+    )
+    shown = recipe.config(108.4).fingerprint
+    assert f"    {shown}\n" in (SPECS / "data-model.md").read_text(encoding="utf-8")
