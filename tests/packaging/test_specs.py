@@ -58,10 +58,10 @@ def test_what_a_page_points_at_is_there(page: str) -> None:
 
 
 def test_the_fingerprint_that_is_shown_is_todays() -> None:
-    settings = Settings()
+    settings, embedder = Settings(), LocalEmbedder()
     recipe = Recipe(
-        embedder=LocalEmbedder.fingerprint,
-        dimensions=LocalEmbedder.dimensions,
+        embedder=embedder.fingerprint,
+        dimensions=embedder.dimensions,
         chunker=f"{CHUNKER_VERSION}:{settings.chunk_tokens}:{settings.chunk_overlap_tokens}",
         windows=WINDOWS_VERSION,
         lexicon=LEXICON_VERSION,
