@@ -2,6 +2,7 @@
 
 import codecs
 
+_STRANGE = bytes(set(range(32)) - {0, 9, 10, 12, 13, 27})
 _SAMPLE = 4_096
 
 
@@ -43,5 +44,5 @@ def is_binary(data: bytes) -> bool:
         return True
     if _unmarked_utf16(sample) or data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return False
-    strange = sum(byte < 32 and byte not in (0, 9, 10, 12, 13, 27) for byte in sample)
+    strange = len(sample) - len(sample.translate(None, _STRANGE))
     return strange > len(sample) * 0.1

@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rag import tokens
 from rag.generation.base import NOT_IN_BOOK
@@ -70,7 +71,12 @@ class _Block:
 
     @property
     def cost(self) -> int:
-        return tokens.count(self.text) + tokens.count(self.attributes) + _TAG_OVERHEAD
+        return _count(self.text) + _count(self.attributes) + _TAG_OVERHEAD
+
+
+@lru_cache(maxsize=1024)  # a passage is weighed three times in a prompt, and comes back in others
+def _count(text: str) -> int:
+    return tokens.count(text)
 
 
 def compose(
@@ -91,14 +97,14 @@ def compose(
     """
     system = Message("system", _SYSTEM.format(title=_inline(title), not_in_book=NOT_IN_BOOK, left_out=LEFT_OUT))
     beside = _reader_blocks(selection, page)
-    left = total - tokens.count(system.content) - tokens.count(question) - sum(block.cost for block in beside) - 100
+    left = total - _count(system.content) - tokens.count(question) - sum(block.cost for block in beside) - 100
     shown, blocks = _passage_blocks(passages, min(context_window, max(left, _LEAST_FOR_PASSAGES)))
     left -= sum(block.cost for block in blocks)
     past = _history_block(history, min(left, HISTORY_TOKENS))
     left -= sum(block.cost for block in past)
     material = [*_outline_block(outline, min(left, OUTLINE_TOKENS)), *blocks, *past, *beside]
     user = Message("user", _user_text(question, material))
-    return Prompt((system, user), shown, tokens.count(system.content) + tokens.count(user.content))
+    return Prompt((system, user), shown, _count(system.content) + tokens.count(user.content))
 
 
 def _user_text(question: str, material: Sequence[_Block]) -> str:

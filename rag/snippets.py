@@ -7,6 +7,7 @@ code spans, list marks, the pipes of tables, the marks around code and formulas.
 import html
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from rag.quotation import Unit, units
 
@@ -27,6 +28,7 @@ _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 _SENTENCE_END = ".!?…。！？:："
 
 
+@lru_cache(maxsize=1024)  # a dozen a search, of passages that many searches find
 def snippet(markdown: str) -> str:
     """At most 300 characters on one line, without the headings it begins with; those alone when there is no more."""
     source = _UNDERLINE.sub(r"## \1", _INCLUDE.sub("", markdown[:_READ]))
