@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.widget import docusaurus_site
+from tests.widget.docusaurus_site import DocusaurusSite
 from tests.widget.fake_chat_server import FakeChatServer
 from tests.widget.reader import Reader
 from tests.widget.static_site import StaticSite
@@ -51,6 +53,22 @@ def server(site: StaticSite) -> Iterator[FakeChatServer]:
     with FakeChatServer(allowed_origin=site.url) as server:
         site.chat_url = server.url
         yield server
+
+
+@pytest.fixture(scope="session")
+def built_book(sample_book: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample book as Docusaurus builds it, once for all tests."""
+    if not docusaurus_site.is_installed():
+        absent("Docusaurus is not installed (npm install in widget/examples/docusaurus)")
+    out = tmp_path_factory.mktemp("docusaurus") / "build"
+    docusaurus_site.build(sample_book, out)
+    return out
+
+
+@pytest.fixture
+def docusaurus(built_book: Path) -> Iterator[DocusaurusSite]:
+    with DocusaurusSite(built_book) as site:
+        yield site
 
 
 @pytest.fixture

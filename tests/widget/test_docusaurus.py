@@ -1,13 +1,10 @@
 """The recipe for Docusaurus, on the sample book as Docusaurus builds it."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.widget import docusaurus_site
-from tests.widget.conftest import absent
 from tests.widget.docusaurus_site import BASE, DocusaurusSite
 from tests.widget.fake_chat_server import Answer, FakeChatServer
 from tests.widget.reader import Reader
@@ -26,32 +23,17 @@ SOURCES = [
 ]
 
 
-@pytest.fixture(scope="session")
-def built_book(sample_book: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if not docusaurus_site.is_installed():
-        absent("Docusaurus is not installed (npm install in widget/examples/docusaurus)")
-    out = tmp_path_factory.mktemp("docusaurus") / "build"
-    docusaurus_site.build(sample_book, out)
-    return out
-
-
 @pytest.fixture
-def book(built_book: Path) -> Iterator[DocusaurusSite]:
-    with DocusaurusSite(built_book) as book:
-        yield book
-
-
-@pytest.fixture
-def book_server(book: DocusaurusSite) -> Iterator[FakeChatServer]:
-    with FakeChatServer(allowed_origin=book.url) as server:
-        book.chat_url = server.url
+def book_server(docusaurus: DocusaurusSite) -> Iterator[FakeChatServer]:
+    with FakeChatServer(allowed_origin=docusaurus.url) as server:
+        docusaurus.chat_url = server.url
         yield server
 
 
 @pytest.fixture
-def book_reader(page: Page, book: DocusaurusSite, book_server: FakeChatServer) -> Iterator[Reader]:
+def book_reader(page: Page, docusaurus: DocusaurusSite, book_server: FakeChatServer) -> Iterator[Reader]:
     book_server.next(Answer(text="Raise the gain [1], and step there [2].", sources=SOURCES))
-    reader = Reader(page, book.url)
+    reader = Reader(page, docusaurus.url)
     reader.visit(CHAPTER)
     expect(page.locator("html")).to_have_attribute("data-has-hydrated", "true")
     page.evaluate("window.notReloaded = true")
