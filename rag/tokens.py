@@ -8,6 +8,7 @@ piece. Lone surrogates count as U+FFFD.
 
 import base64
 import re
+from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +17,9 @@ import numpy as np
 import tiktoken
 from numpy.typing import NDArray
 
-_TABLE = Path(__file__).parent / "data" / "tiktoken" / "cl100k_base.tiktoken"
+from rag.memory import give_back
+
+_FILE = Path(__file__).parent / "data" / "tiktoken" / "cl100k_base.tiktoken"
 _PATTERN = (  # how the encoding cuts text before it merges bytes
     r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+"
     r"|\s++$|\s*[\r\n]|\s+(?!\S)|\s"
@@ -27,23 +30,25 @@ _LONG_SPACE = re.compile(rf"\s(?<!\s\s)\s{{{_LONGEST_SPACE},}}+")  # looks at ev
 _LONG_WORD = re.compile(rf"\S(?<!\S\S)\S{{{_LONGEST_WORD},}}+")
 
 
-@cache
-def _ranks() -> dict[bytes, int]:
-    pairs = (line.split() for line in _TABLE.read_bytes().splitlines())
-    return {base64.b64decode(token): int(rank) for token, rank in pairs}
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """`lengths` holds the bytes of each token."""
+
+    encoding: tiktoken.Encoding
+    lengths: NDArray[np.int64]
 
 
 @cache
-def _encoding() -> tiktoken.Encoding:
-    return tiktoken.Encoding(name="cl100k_base", pat_str=_PATTERN, mergeable_ranks=_ranks(), special_tokens={})
-
-
-@cache
-def _byte_lengths() -> NDArray[np.int64]:
-    lengths = np.zeros(max(_ranks().values()) + 1, dtype=np.int64)
-    for token, rank in _ranks().items():
+def _table() -> _Table:
+    pairs = (line.split() for line in _FILE.read_bytes().splitlines())
+    ranks = {base64.b64decode(token): int(rank) for token, rank in pairs}
+    lengths = np.zeros(max(ranks.values()) + 1, dtype=np.int64)
+    for token, rank in ranks.items():
         lengths[rank] = len(token)
-    return lengths
+    encoding = tiktoken.Encoding(name="cl100k_base", pat_str=_PATTERN, mergeable_ranks=ranks, special_tokens={})
+    ranks.clear()  # the encoder has made its own of it, and would keep these beside them
+    give_back()
+    return _Table(encoding, lengths)
 
 
 def _pieces(text: str) -> list[str]:
@@ -59,7 +64,7 @@ def _pieces(text: str) -> list[str]:
 def _encode(text: str) -> list[int]:
     ids: list[int] = []
     for piece in _pieces(text):
-        ids += _encoding().encode(piece, disallowed_special=())
+        ids += _table().encoding.encode(piece, disallowed_special=())
     return ids
 
 
@@ -72,11 +77,11 @@ def offsets(text: str) -> NDArray[np.int64]:
     """Where each token ends, in bytes of the text's UTF-8; `text` must not hold lone surrogates."""
     pieces = _pieces(text)
     ids = (
-        _encoding().encode_to_numpy(text, disallowed_special=())
+        _table().encoding.encode_to_numpy(text, disallowed_special=())
         if len(pieces) == 1
         else np.asarray(_encode(text), dtype=np.uint32)
     )
-    ends: NDArray[np.int64] = _byte_lengths()[ids].cumsum()
+    ends: NDArray[np.int64] = _table().lengths[ids].cumsum()
     return ends
 
 
@@ -88,7 +93,7 @@ def truncate(text: str, limit: int) -> str:
     ids = _encode(head)
     if len(ids) <= limit:
         return head
-    kept = _encoding().decode_bytes(ids[:limit]).decode(errors="ignore")
+    kept = _table().encoding.decode_bytes(ids[:limit]).decode(errors="ignore")
     while count(kept) > limit:  # a code point cut in two may merge differently when it is gone
         kept = kept[:-1]
     return kept

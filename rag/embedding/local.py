@@ -18,6 +18,7 @@ import numpy as np
 from rag.embedding.base import Vectors
 from rag.embedding.batches import run_bounded
 from rag.errors import ModelError
+from rag.memory import give_back
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -153,7 +154,8 @@ def _load(model_path: Path | None, threads: int) -> _Encoder:
         raise ModelError(
             "Local embeddings are off: onnxruntime or tokenizers cannot be loaded on this machine."
         ) from None
-    model = _verified(model_path or _installed_model(), MODEL_SHA256, "the model")
+    model = model_path or _installed_model()
+    _verified(model, MODEL_SHA256, "the model")
     tokenizer = Tokenizer.from_str(_verified(TOKENIZER, TOKENIZER_SHA256, "the tokenizer").decode("utf-8"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(MAX_PIECES)
@@ -163,9 +165,10 @@ def _load(model_path: Path | None, threads: int) -> _Encoder:
     options.log_severity_level = 4  # failures come as exceptions; hardware probing need not fill the log
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave the cores to others
     try:
-        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
     except Exception:  # noqa: BLE001 - the runtime's exceptions share no base
         raise ModelError("Local embeddings are off: onnxruntime cannot run the model on this machine.") from None
+    give_back()
     return _Encoder(tokenizer, session)
 
 
