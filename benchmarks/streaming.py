@@ -27,7 +27,7 @@ def measure(*, quick: bool) -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         content = Path(folder) / "content"
         write_book(content, 20)
-        with upstream(pieces=150, rate=30, plain=1) as server, both(server, content) as sides:
+        with upstream(pieces=150, rate=30) as server, both(server, content) as sides:
             write_book(content, PAGES // 10 if quick else PAGES, paragraphs=PARAGRAPHS, seed=2)
             return [pieces, asyncio.run(_stall(sides))]
 

@@ -25,6 +25,13 @@ Send = Callable[[Message], Awaitable[None]]
 _DRAWN = 512
 _HEAD = {"id": "chatcmpl-upstream", "object": "chat.completion.chunk", "created": 1_700_000_000, "model": "upstream"}
 
+_USAGE = (
+    b"data: %b\n\n"
+    % json.dumps(
+        {**_HEAD, "choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}}
+    ).encode()
+)
+
 
 class Upstream:
     def __init__(self) -> None:
@@ -73,7 +80,7 @@ class Upstream:
             if self._rate:
                 await asyncio.sleep(max(0.0, began + number / self._rate - time.perf_counter()))
             await _send(send, _event({"content": f"w{time.time_ns()} "}))
-        await _send(send, _event({}, "stop") + b"data: [DONE]\n\n", more=False)
+        await _send(send, _event({}, "stop") + _USAGE + b"data: [DONE]\n\n", more=False)
 
 
 def _event(delta: dict[str, str], finish: str | None = None) -> bytes:
