@@ -172,7 +172,7 @@ def test_one_ingest_is_live_in_every_browser_and_through_a_reload(
     author.open_admin(token=None)
     expect(author.job).to_have_attribute("data-task", str(task))
     other = visit(app)
-    expect(other.note()).to_contain_text(re.compile(r"brought up to date: \d+ %"))
+    expect(other.note().first).to_contain_text(re.compile(r"brought up to date: \d+ %"))
     other.open_admin()
     expect(other.job).to_have_attribute("data-task", str(task))
     bar = other.job.get_by_role("progressbar", name="Ingest")
@@ -211,8 +211,7 @@ def test_the_figures_and_the_questions_without_an_answer(author: Visitor, app: R
     expect(author.page.get_by_role("img", name=re.compile("^Questions a day: at most"))).to_be_visible()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("size", [None, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize(("theme", "size"), [("light", None), ("dark", PHONE)], ids=["desk", "phone"])
 def test_axe_finds_nothing_serious_and_nothing_is_cut_off(
     app: Running, visit: Visit, model: OpenAIServer, theme: str, size: dict[str, int] | None, browser: Browser
 ) -> None:

@@ -91,6 +91,7 @@ class Visitor:
 
     def wait_for_answer(self) -> None:
         """Until the last answer is whole: then the question can be asked again."""
+        expect(self.sources.last).not_to_have_text("Searching the book…")
         expect(self.button("Ask")).to_be_visible()
         expect(self.button("Retry").last).to_be_visible()
 

@@ -17,15 +17,15 @@ DELIMITERS: list[dict[str, str | bool]] = [
 ]
 
 _FENCE = re.compile(r"^(?P<head>(?:[ \t>]|[-*+][ \t]|\d{1,9}[.)][ \t])*)(?P<run>`{3,}|~{3,})(?P<info>[^`\n]*)$")
-_CODE_SPAN = re.compile(r"(?<![\\`])(`+)(?!`)((?:(?!\n[ \t]*\n).)+?)(?<!`)\1(?!`)", re.DOTALL)
+_CODE_SPAN = re.compile(r"(?<![\\`])(`+)(?!`)((?:(?!\n[ \t]*\n).){1,2000}?)(?<!`)\1(?!`)", re.DOTALL)
 _MATHS = re.compile(
-    r"(?<!\\)\$\$(?P<block>[^$]+?)\$\$"
-    r"|\\\[(?P<square>.+?)\\\]"
-    r"|\\\((?P<round>.+?)\\\)"
-    r"|(?<![\\$\w])\$(?![\s$])(?P<inline>[^$\n]*?[^\s\\$])\$(?![\d$])",
+    r"(?<!\\)\$\$(?P<block>[^$]{1,2000}?)\$\$"
+    r"|\\\[(?P<square>.{1,1000}?)\\\]"
+    r"|\\\((?P<round>.{1,500}?)\\\)"
+    r"|(?<![\\$\w])\$(?![\s$])(?P<inline>[^$\n]{0,500}?[^\s\\$])\$(?![\d$])",
     re.DOTALL,
 )
-_MARKER = re.compile(r"\[(\d{1,3})\](?![\[(:])")
+_MARKER = re.compile(r"\[(\d{1,3})\](?![\[(])")
 _ENTITY = re.compile(r"[!-/:-@\[-`{-~\n]")
 _LANGUAGE = re.compile(r"[A-Za-z0-9_+#.-]{1,20}")
 
