@@ -40,7 +40,7 @@ def measure(*, quick: bool) -> list[Figure]:
             ["-m", "benchmarks.upstream"], {"embed": LATENCY, "dimensions": _DIMENSIONS, "plain": 1}, "/v1/models"
         )
         with upstream as server:
-            return asyncio.run(_measure(Path(folder), server, PAGES // 10 if quick else PAGES, 1 if quick else 3))
+            return asyncio.run(_measure(Path(folder), server, PAGES // 10 if quick else PAGES, 1 if quick else 2))
 
 
 async def _measure(folder: Path, server: Served, pages: int, rounds: int) -> list[Figure]:

@@ -21,7 +21,7 @@ def measure(*, quick: bool) -> list[Figure]:
         local = with_openai | {"embedder": "local", "data_dir": Path(folder) / "local"}
         ingested(with_openai)
         ingested(local)
-        start, floor = _start(with_openai, 1 if quick else 5)
+        start, floor = _start(with_openai, 1 if quick else 3)
         figures = [start]
         for name, settings, bar in (("OpenAI", with_openai, 90.0), ("local", local, 200.0)):
             held = _held(settings)
