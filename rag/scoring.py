@@ -71,7 +71,8 @@ def pair_share(question: Sequence[int], text: Sequence[int]) -> float:
     for place, term in enumerate(text):
         if term in wanted:
             places.setdefault(term, []).append(place)
-    return sum(_near(places.get(first, ()), places.get(second, ())) for first, second in pairs) / len(pairs)
+    held = [(places[first], places[second]) for first, second in pairs if first in places and second in places]
+    return sum(_near(firsts, seconds) for firsts, seconds in held) / len(pairs)
 
 
 def _near(firsts: Sequence[int], seconds: Sequence[int]) -> bool:
