@@ -64,7 +64,7 @@ def _pieces(text: str) -> list[str]:
 def _encode(text: str) -> list[int]:
     ids: list[int] = []
     for piece in _pieces(text):
-        ids += _table().encoding.encode(piece, disallowed_special=())
+        ids += _table().encoding.encode_ordinary(piece)
     return ids
 
 
@@ -75,12 +75,7 @@ def count(text: str) -> int:
 
 def offsets(text: str) -> NDArray[np.int64]:
     """Where each token ends, in bytes of the text's UTF-8; `text` must not hold lone surrogates."""
-    pieces = _pieces(text)
-    ids = (
-        _table().encoding.encode_to_numpy(text, disallowed_special=())
-        if len(pieces) == 1
-        else np.asarray(_encode(text), dtype=np.uint32)
-    )
+    ids = np.asarray(_encode(text), dtype=np.uint32)
     ends: NDArray[np.int64] = _table().lengths[ids].cumsum()
     return ends
 
