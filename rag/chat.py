@@ -306,17 +306,17 @@ async def _paid(chat: Chat, request: AnswerRequest, prompt_tokens: int) -> Async
     """The model's pieces, within the budget. Raises BudgetExhausted before the model is asked."""
     reserved = prompt_tokens + ANSWER_TOKENS
     await chat.budget.reserve(reserved)
-    used, written = 0, 0
+    used, written = 0, list[str]()
     try:
         async with aclosing(_bounded(chat.generator.answer(request), chat.waits)) as items:
             async for item in items:
                 if isinstance(item, Ended):
                     used = item.usage.prompt_tokens + item.usage.completion_tokens
                 else:
-                    written += tokens.count(item.text)
+                    written.append(item.text)
                 yield item
     finally:
-        await chat.budget.settle(reserved, used or (prompt_tokens + written if written else 0))
+        await chat.budget.settle(reserved, used or (prompt_tokens + tokens.count("".join(written)) if written else 0))
 
 
 async def _bounded(items: AsyncGenerator[Piece | Ended, None], waits: Waits) -> AsyncGenerator[Piece | Ended, None]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from openai import AsyncStream
-from openai.types.chat import ChatCompletionChunk
 
 from rag import tokens
 from rag.errors import ModelError, ModelUnavailable
@@ -99,17 +98,17 @@ class OpenAIGenerator:
     async def close(self) -> None:
         await self._provider.close()
 
-    async def _open(self, messages: Sequence[Message], reading: "_Reading") -> AsyncStream[ChatCompletionChunk]:
+    async def _open(self, messages: Sequence[Message], reading: "_Reading") -> AsyncStream[object]:
         body = {"model": self._model, "messages": _wire(messages), "stream": True}
 
-        async def ask(options: dict[str, Any]) -> AsyncStream[ChatCompletionChunk]:
+        async def ask(options: dict[str, Any]) -> AsyncStream[object]:
             return await self._provider.call(
                 lambda client: client.post(
                     "/chat/completions",
-                    cast_to=ChatCompletionChunk,
+                    cast_to=object,  # the SDK's own types take longer to make than all else a word needs
                     body={**body, **options},
                     stream=True,
-                    stream_cls=AsyncStream[ChatCompletionChunk],
+                    stream_cls=AsyncStream[object],
                 ),
                 replace(READER, waiting=min(READER.waiting, self._waits.first / 2), timeout=self._waits.first),
             )
@@ -152,19 +151,19 @@ class _Reading:
             return max(0.0, self._waits.first - passed)
         return max(0.0, min(self._waits.between, self._waits.whole - passed))
 
-    def take(self, chunk: ChatCompletionChunk) -> str:
-        """The chunk's text. Servers leave out what the SDK's types promise, so nothing is taken for granted."""
-        usage = getattr(chunk, "usage", None)
-        prompt, completion = getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None)
+    def take(self, chunk: object) -> str:
+        """The chunk's text. Servers leave out what the API promises, so nothing is taken for granted."""
+        usage = _field(chunk, "usage")
+        prompt, completion = _field(usage, "prompt_tokens"), _field(usage, "completion_tokens")
         if isinstance(prompt, int) and isinstance(completion, int):
             self.usage = Usage(prompt, completion)
-        choices = getattr(chunk, "choices", None)
+        choices = _field(chunk, "choices")
         if not isinstance(choices, list) or not choices:
             return ""
-        reason = getattr(choices[0], "finish_reason", None)
+        reason = _field(choices[0], "finish_reason")
         if isinstance(reason, str) and reason:
             self.finish_reason = reason
-        text = getattr(getattr(choices[0], "delta", None), "content", None)
+        text = _field(_field(choices[0], "delta"), "content")
         if not isinstance(text, str):
             return ""
         self._texts.append(text)
@@ -178,6 +177,11 @@ def _wire(messages: Sequence[Message]) -> list[dict[str, str]]:
         {"role": message.role, "content": message.content.encode("utf-8", "replace").decode("utf-8")}
         for message in messages
     ]
+
+
+def _field(value: object, name: str) -> object:
+    """Nothing of what is no JSON object."""
+    return value.get(name) if isinstance(value, dict) else None
 
 
 def _content(answer: object) -> str:
