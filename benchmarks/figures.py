@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results.json"
@@ -45,26 +46,29 @@ def _number(value: float, unit: str) -> str:
     return f"{value:.{digits}f}" + (f" {unit}" if unit else "")
 
 
-def save(figures: Sequence[Figure], load_before: float, path: Path = RESULTS) -> None:
-    """`load_before` is the machine's load average before the first instrument."""
-    kept = {
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "cores": os.cpu_count(),
-        "load_average": {"before": round(load_before, 1), "after": round(os.getloadavg()[0], 1)},
-        "figures": [asdict(figure) | {"value": round(figure.value, 3), "passed": figure.passed} for figure in figures],
-    }
-    path.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+def save(figures: Sequence[Figure], path: Path = RESULTS) -> None:
+    """Each with its day and the machine's load; a figure that was not measured now stays as it was."""
+    kept = {one["name"]: one for one in _kept(path)["figures"]}
+    now = {"date": time.strftime("%Y-%m-%d", time.gmtime()), "load_average": round(os.getloadavg()[1], 1)}
+    kept |= {one.name: asdict(one) | {"value": round(one.value, 3), "passed": one.passed} | now for one in figures}
+    whole = {"cores": os.cpu_count(), "figures": list(kept.values())}
+    path.write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _kept(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"figures": []}
+    return found
 
 
 def table(path: Path = RESULTS) -> str:
     """The kept figures as a Markdown table with a line that says when and where."""
-    kept = json.loads(path.read_text(encoding="utf-8"))
+    kept = _kept(path)
     figures = [Figure(**{name: one[name] for name in Figure.__slots__}) for one in kept["figures"]]
     rows = [
         f"| {one.says} | {one.shown()} | {one.shown_bar()} | {'yes' if one.passed else '**no**'} |" for one in figures
     ]
-    load = kept["load_average"]
-    where = f"{kept['date']}, {kept['cores']} cores, load average {load['before']} before and {load['after']} after"
+    dates, loads = ([one[name] for one in kept["figures"]] for name in ("date", "load_average"))
+    where = f"{max(dates)}, {kept['cores']} cores, load average {min(loads):g} to {max(loads):g}"
     head = ["| speed, against a floor measured beside it | measured | bar | held |", "|---|---|---|---|"]
     return "\n".join([*head, *rows, "", f"`make bench`: {where}. How each is measured: `benchmarks/`."])
 
