@@ -177,7 +177,7 @@ def _outline_block(outline: Sequence[str], budget: int) -> list[_Block]:
     budget -= _TAG_OVERHEAD + 4
     for chapter in outline:
         line = f"- {_inline(chapter)}"
-        budget -= tokens.count(line) + 1
+        budget -= _count(line) + 1
         if budget < 0:
             lines += [LEFT_OUT] if lines else []
             break
