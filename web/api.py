@@ -122,9 +122,12 @@ def _invalid(request: Request, error: RequestValidationError) -> Problem:
     if any(item["type"] == "json_invalid" for item in problems):
         return _malformed()
     fields = {".".join(str(part) for part in item["loc"][1:]) or "body": item["msg"] for item in problems}
-    name, message = next(iter(fields.items()))
-    code = "invalid_question" if name in {"question", "q"} else "invalid_request"
-    return Problem(422, code, f"{name}: {message}.", details={"field": name, "fields": fields})
+    details = {"field": next(iter(fields)), "fields": fields}
+    if details["field"] in {"question", "q"}:
+        too_long = problems[0]["type"] == "string_too_long"
+        sentence = "The question is too long: at most 2,000 characters." if too_long else "Please ask a question."
+        return Problem(422, "invalid_question", sentence, details=details)
+    return Problem(422, "invalid_request", "{}: {}.".format(*next(iter(fields.items()))), details=details)
 
 
 def _add_docs(app: FastAPI) -> None:

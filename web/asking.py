@@ -101,6 +101,7 @@ class Asking:
                         case Notice(code="degraded"):
                             degraded = True
                         case Done():
+                            self._metrics.cache.labels("hit" if event.cached else "miss").inc()
                             asked = _asked(event, degraded)
                         case Failed():
                             asked = Asked("failed", retrieved_ms, None, _since(began))

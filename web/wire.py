@@ -246,6 +246,11 @@ class Health(BaseModel):
     chunks_count: int
 
 
+def _shown(score: float) -> float:
+    """From 0 to 1: what page and word order add on top is for the ranking alone."""
+    return round(min(1.0, max(0.0, score)), 4)
+
+
 def source_of(passage: Passage) -> Source:
     chunk = passage.chunk
     return Source(
@@ -254,7 +259,7 @@ def source_of(passage: Passage) -> Source:
         url=passage.link,
         breadcrumbs=[*chunk.trail, *passage.heading_path],
         path=chunk.path,
-        score=round(passage.score, 4),
+        score=_shown(passage.score),
         snippet=passage.snippet,
     )
 
@@ -273,6 +278,6 @@ def citation_of(citation: Citation) -> CitationOut:
         ),
         title=citation.title,
         url=citation.url,
-        relevance_score=round(citation.passage.score, 4),
+        relevance_score=_shown(citation.passage.score),
         chunk_id=chunk.id,
     )

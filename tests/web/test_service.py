@@ -79,6 +79,7 @@ def test_metrics_count_what_happened(start: Start) -> None:
     assert 'questions_total{outcome="not_found",surface="api"} 1.0' in text
     assert 'rate_limited_total{surface="api"} 1.0' in text
     assert "first_token_seconds_count" in text
+    assert 'answer_cache_total{result="miss"} 2.0' in text
     assert "retrieval_seconds_count 2.0" in text
     assert 'ingests_total{status="completed"} 1.0' in text
     assert re.search(r"index_chunks [1-9]", text)
