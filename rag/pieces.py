@@ -62,7 +62,12 @@ class Ruler:
 
     def exact(self, first: int, after: int) -> int:
         """Tokens of the lines as `text` gives them; both the first and the last are not empty."""
-        return self._before[after - 1] - self._before[first] + tokens.count(self._lines[after - 1].rstrip())
+        last = self._lines[after - 1].rstrip()
+        cut = last.rfind(" ")
+        if cut <= 0 or last[cut - 1].isspace():
+            return self._before[after - 1] - self._before[first] + tokens.count(last)
+        place = self._bytes[after - 1] + len(last[:cut].encode())  # a space after a word parts the text as well
+        return int(np.searchsorted(self._ends, place, side="right")) - self._before[first] + tokens.count(last[cut:])
 
     def text(self, first: int, after: int) -> str:
         return "\n".join(self._lines[first:after]).rstrip()
