@@ -10,10 +10,10 @@ from markdown_it import MarkdownIt
 
 from benchmarks.figures import ROOT, Figure
 from rag import tokens
-from rag.chunking import split
-from rag.corpus import read, scan
-from rag.markdown import page_of
-from rag.routes import Site
+from rag.book.chunking import split
+from rag.book.corpus import read, scan
+from rag.book.markdown import page_of
+from rag.book.routes import Site
 from rag.types import Document
 
 

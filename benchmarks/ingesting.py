@@ -19,12 +19,12 @@ from openai import AsyncOpenAI
 
 from benchmarks.figures import Figure
 from benchmarks.processes import Served, served
+from rag.book.corpus import scan
+from rag.book.routes import Site
 from rag.build import build_ingestion
-from rag.corpus import scan
-from rag.cutting import Cutter
-from rag.ingestion import ingest
+from rag.ingest.cutting import Cutter
+from rag.ingest.ingestion import ingest
 from rag.lexical import Lexicon
-from rag.routes import Site
 from rag.settings import Settings
 from tests.support.ingesting import write_book
 

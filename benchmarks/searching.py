@@ -19,17 +19,17 @@ import numpy as np
 import qdrant_edge as qe
 
 from benchmarks.figures import Figure
-from rag.answer_cache import MemoryAnswers, SharedAnswers
-from rag.budget import Unlimited
-from rag.chat import Chat
-from rag.chunking import CHUNKER_VERSION
+from rag.answers.answer_cache import MemoryAnswers, SharedAnswers
+from rag.answers.budget import Unlimited
+from rag.answers.chat import Chat
+from rag.book.chunking import CHUNKER_VERSION
+from rag.book.routes import Site
 from rag.embedding.base import Vectors
 from rag.embedding.local import NoEmbedder
 from rag.generation.extractive import ExtractiveGenerator
 from rag.lexical import Lexicon
 from rag.pipeline import Book, Pipeline, Worker
-from rag.retrieval import Retriever
-from rag.routes import Site
+from rag.search.retrieval import Retriever
 from rag.store.base import IndexConfig, IndexedChunk, IndexedWindow
 from rag.store.edge import EdgeStore, edge_writer_for
 from rag.store.shard import Shard

@@ -14,28 +14,28 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from rag.answer_cache import AnswerStore, MemoryAnswers, SharedAnswers
-from rag.budget import DailyBudget, TokenBudget, Unlimited
-from rag.chat import Chat, Waits
-from rag.conversation import Conversations, MemoryConversations
+from rag.answers.answer_cache import AnswerStore, MemoryAnswers, SharedAnswers
+from rag.answers.budget import DailyBudget, TokenBudget, Unlimited
+from rag.answers.chat import Chat, Waits
+from rag.answers.conversation import Conversations, MemoryConversations
+from rag.book.routes import Site
 from rag.embedding.base import Embedder
 from rag.embedding.cache import CachedEmbedder
 from rag.embedding.local import LocalEmbedder, NoEmbedder
 from rag.generation.base import Generator
 from rag.generation.extractive import ExtractiveGenerator
-from rag.job_board import Board
+from rag.ingest.job_board import Board
+from rag.ingest.prices import EMBEDDING_PRICES
 from rag.pipeline import Book, Pipeline, Worker
-from rag.prices import EMBEDDING_PRICES
-from rag.retrieval import Retriever
-from rag.routes import Site
+from rag.search.retrieval import Retriever
 from rag.settings import Settings
 from rag.store.base import IndexConfig, VectorStore, WriterFactory
 from rag.store.edge import EdgeStore, edge_writer_for
 
 if TYPE_CHECKING:
-    from rag.ingestion import Ingestion
+    from rag.ingest.ingestion import Ingestion
+    from rag.ingest.recipe import Recipe
     from rag.provider import Provider
-    from rag.recipe import Recipe
     from rag.shared.link import Link
 
 INGEST_COMMAND = (sys.executable, "-m", "rag", "ingest", "--events")
@@ -80,7 +80,7 @@ def build_retriever(settings: Settings) -> tuple[VectorStore, Embedder, Retrieve
 
 def build_ingestion(settings: Settings) -> "Ingestion":
     """The parts of an ingest: for the worker and the command line."""
-    from rag.ingestion import Ingestion
+    from rag.ingest.ingestion import Ingestion
 
     store, writer_for = _store(settings)
     paid = settings.uses_openai_embeddings and settings.openai_base_url is None
@@ -230,10 +230,10 @@ def _made_now(settings: Settings, embedder: Embedder) -> Callable[[IndexConfig],
 
 
 def _recipe(settings: Settings, embedder: str, config: IndexConfig) -> "Recipe":
-    from rag.chunking import CHUNKER_VERSION
+    from rag.book.chunking import CHUNKER_VERSION
+    from rag.book.windows import WINDOWS_VERSION
+    from rag.ingest.recipe import Recipe
     from rag.lexical import LEXICON_VERSION
-    from rag.recipe import Recipe
-    from rag.windows import WINDOWS_VERSION
 
     return Recipe(
         embedder=embedder,

@@ -10,21 +10,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from rag import chat as chatting
-from rag import planning
-from rag.answer_cache import answer_key
-from rag.chat import Asked, Chat, valid_question
-from rag.corpus import Scan, scan
+from rag.answers import chat as chatting
+from rag.answers.answer_cache import answer_key
+from rag.answers.chat import Asked, Chat, valid_question
+from rag.answers.examples import example_questions
+from rag.answers.prompt import CONTEXT_WINDOW
+from rag.book.corpus import Scan, scan
+from rag.book.routes import Site
 from rag.embedding.base import Embedder
 from rag.errors import ContentError, IndexEmpty, ModelError, RagError, StoreUnavailable
 from rag.events import ChatEvent, Planned
-from rag.examples import example_questions
-from rag.job_board import Board
-from rag.jobs import IngestJobs
-from rag.languages import language_of
-from rag.outline import in_book_order
-from rag.prompt import CONTEXT_WINDOW
-from rag.routes import Site
+from rag.ingest import planning
+from rag.ingest.job_board import Board
+from rag.ingest.jobs import IngestJobs
+from rag.language.languages import language_of
+from rag.search.outline import in_book_order
 from rag.status import DocumentStatus, IndexState, Mode, Status, document_states
 from rag.store.base import IndexConfig, VectorStore
 from rag.types import DocumentRecord, Exchange, IndexInfo, Page, Retrieval

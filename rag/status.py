@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from rag.corpus import Source
+from rag.book.corpus import Source
 from rag.events import FileProblem
 from rag.types import DocumentRecord
 

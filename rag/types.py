@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote
 
-from rag.snippets import snippet
+from rag.language.snippets import snippet
 
 Role = Literal["system", "user", "assistant"]
 

@@ -8,7 +8,7 @@ from typing import Any, assert_never
 
 from fastapi import Request
 
-from rag.conversation import Conversations
+from rag.answers.conversation import Conversations
 from rag.events import ChatEvent, Cited, Delta, Done, Failed, Notice, Retrieved, Searching, Started
 from rag.types import Exchange, Page
 from web.asking import Asking, Client

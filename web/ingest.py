@@ -4,7 +4,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from rag.events import FileProblem, Planned
-from rag.job_snapshot import JobSnapshot
+from rag.ingest.job_snapshot import JobSnapshot
 from rag.status import DocumentStatus
 from web.wire import DocumentOut, IngestPlan, JobDocuments, JobProgress, JobStatusOut, PlanProblem
 

@@ -9,7 +9,7 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.responses import JSONResponse
 
 import rag
-from rag.job_snapshot import JobSnapshot
+from rag.ingest.job_snapshot import JobSnapshot
 from web.chat import Conversation, client_of, open_chat, wants_json, whole_answer, wire_events
 from web.ingest import document_of, plan_of, status_of
 from web.problems import Problem

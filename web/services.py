@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 
-from rag.conversation import Conversations
+from rag.answers.conversation import Conversations
 from rag.errors import RagError
-from rag.jobs import Job
+from rag.ingest.jobs import Job
 from rag.pipeline import Pipeline
 from rag.settings import Settings
 from web.access import AdminToken, Limits

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from rag.quotation import Unit, units
-from rag.scripts import unspaced, words
+from rag.language.quotation import Unit, units
+from rag.language.scripts import unspaced, words
 from rag.types import Passage
 
 PICKS = 3

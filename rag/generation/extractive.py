@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from rag import overview
 from rag.embedding.base import Embedder
 from rag.errors import ModelError
 from rag.generation import excerpts
@@ -18,8 +17,9 @@ from rag.generation.base import AnswerRequest, Ended, Piece
 from rag.generation.excerpts import Candidate, Source
 from rag.generation.outlines import outline_answer
 from rag.generation.wording import wording
+from rag.language import overview
+from rag.language.scripts import legible
 from rag.lexical import Lexicon, detect_language
-from rag.scripts import legible
 from rag.types import Exchange, Passage, Retrieval
 
 PASSAGES = 3

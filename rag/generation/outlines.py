@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from rag.generation.wording import Wording
-from rag.overview import Overview
-from rag.quotation import Unit, units
+from rag.language.overview import Overview
+from rag.language.quotation import Unit, units
 from rag.types import Passage
 
 OPENING_SENTENCES = 2

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from rag.languages import language_of
+from rag.language.languages import language_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from rag.answer_cache import ANSWER_SECONDS, MemoryAnswers
+from rag.answers.answer_cache import ANSWER_SECONDS, MemoryAnswers
 from rag.events import ChatEvent
 from rag.shared import Away
 from rag.shared.link import PREFIX, Link

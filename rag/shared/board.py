@@ -6,7 +6,7 @@ from contextlib import suppress
 from pydantic import TypeAdapter, ValidationError
 
 from rag.errors import IngestRunning
-from rag.job_snapshot import JobSnapshot, ended
+from rag.ingest.job_snapshot import JobSnapshot, ended
 from rag.shared import Away
 from rag.shared.link import PREFIX, Link
 

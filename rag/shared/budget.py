@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from redis.asyncio import Redis
 
-from rag.budget import DAY, DailyBudget, used_up
+from rag.answers.budget import DAY, DailyBudget, used_up
 from rag.shared import Away
 from rag.shared.link import PREFIX, Link
 

@@ -3,7 +3,7 @@
 from pydantic import TypeAdapter, ValidationError
 from redis.asyncio import Redis
 
-from rag.conversation import MOST_SESSIONS, MemoryConversations, bounded, normal_id
+from rag.answers.conversation import MOST_SESSIONS, MemoryConversations, bounded, normal_id
 from rag.shared import Away
 from rag.shared.link import PREFIX, Link
 from rag.types import Exchange

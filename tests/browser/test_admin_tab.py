@@ -188,7 +188,7 @@ def test_one_ingest_is_live_in_every_browser_and_through_a_reload(
     expect(author.documents.locator(".state.changed")).to_have_count(0)
     ended(other, "completed")
     author.section("Chat")
-    expect(author.note()).to_have_count(0)
+    expect(author.note()).to_have_count(0, timeout=15_000)
 
 
 def test_the_figures_and_the_questions_without_an_answer(author: Visitor, app: Running, model: OpenAIServer) -> None:

@@ -28,17 +28,17 @@ def test_while_the_first_index_is_built_the_page_shows_how_far_it_is(
     start_app: StartApp, visit: Visit, model: OpenAIServer, model_settings: dict[str, str], tmp_path_factory: object
 ) -> None:
     assert hasattr(tmp_path_factory, "mktemp")
-    content = many_pages(tmp_path_factory.mktemp("slow"), pages=30, sections=2)
-    model.limit(latency=0.7)
+    content = many_pages(tmp_path_factory.mktemp("slow"), pages=90, sections=2)
+    model.limit(latency=2.5)
     visitor = visit(start_app(ready=False, content_dir=content, **model_settings))
-    expect(visitor.note()).to_contain_text(re.compile(r"read for the first time: \d+ %"))
+    expect(visitor.note().first).to_contain_text(re.compile(r"read for the first time: \d+ %"))
     bar = visitor.page.get_by_role("progressbar", name="Reading the book")
     expect(bar).to_have_attribute("aria-valuenow", re.compile(r"[1-9]\d?"), timeout=30_000)
     expect(visitor.conversation).to_contain_text("Questions can be asked in a moment.")
     expect(visitor.examples).to_have_count(0)
     model.limit(latency=0.0)
     expect(visitor.examples.first).to_be_visible(timeout=60_000)
-    expect(visitor.note()).to_have_count(0)
+    expect(visitor.note()).to_have_count(0, timeout=15_000)
     expect(visitor.page.get_by_role("heading", level=1)).to_have_text("Page 0")
 
 

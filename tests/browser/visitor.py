@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator
 from tests.browser.chromium import AXE, DESK
 
 BOOK = "https://book.example.org/guide/"
+STILL_MS = 350
 PUBLISHED = "<!doctype html><title>The published book</title><h1>The published book</h1>"
 
 
@@ -90,10 +91,12 @@ class Visitor:
         expect(self.questions).to_have_count(before + 1)
 
     def wait_for_answer(self) -> None:
-        """Until the last answer is whole: then the question can be asked again."""
-        expect(self.sources.last).not_to_have_text("Searching the book…")
-        expect(self.button("Ask")).to_be_visible()
+        """Until the last answer is whole: nothing moves any more, and a question can be asked again."""
         expect(self.button("Retry").last).to_be_visible()
+        before = ""
+        while before != (before := self.conversation.inner_text()) or self.button("Stop the answer").is_visible():
+            self.page.wait_for_timeout(STILL_MS)
+        expect(self.button("Ask")).to_be_visible()
 
     def button(self, name: str) -> Locator:
         return self.page.get_by_role("button", name=name, exact=True)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from rag.chunking import CHUNKER_VERSION
+from rag.book.chunking import CHUNKER_VERSION
+from rag.book.windows import WINDOWS_VERSION
 from rag.embedding.local import LocalEmbedder
+from rag.ingest.recipe import Recipe
 from rag.lexical import LEXICON_VERSION
-from rag.recipe import Recipe
 from rag.settings import Settings
-from rag.windows import WINDOWS_VERSION
 from tests.conftest import ROOT
 
 SPECS = ROOT / "specs" / "1-rag-backend"

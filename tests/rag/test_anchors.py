@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.anchors import GithubSlugger, MdBookSlugger, MkDocsSlugger, Slugger, slugger_for
+from rag.book.anchors import GithubSlugger, MdBookSlugger, MkDocsSlugger, Slugger, slugger_for
 
 
 def slugs(slugger: Slugger, *texts: str) -> list[str]:

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import pytest
 
+from rag.answers.chat import Waits
 from rag.build import build_pipeline
-from rag.chat import Waits
 from rag.errors import InvalidQuestion
 from rag.events import ChatEvent, Cited, Delta, Done, Failed, Notice, Retrieved, Searching, Started
 from rag.generation.base import NOT_IN_BOOK

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag import tokens
-from rag.chunking import split
-from rag.markdown import outline, page_of
+from rag.book.chunking import split
+from rag.book.markdown import outline, page_of
 from rag.types import Chunk, Document
 
 

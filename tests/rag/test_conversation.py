@@ -4,7 +4,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from rag.conversation import MOST_ANSWER_CHARACTERS, MOST_CITED, MemoryConversations
+from rag.answers.conversation import MOST_ANSWER_CHARACTERS, MOST_CITED, MemoryConversations
 from rag.types import Exchange
 
 

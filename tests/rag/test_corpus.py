@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from rag.corpus import Scan, plan, read, scan
+from rag.book.corpus import Scan, plan, read, scan
+from rag.book.routes import Flavor, Site
 from rag.errors import ContentError
-from rag.routes import Flavor, Site
 from rag.types import Document
 
 
@@ -221,7 +221,7 @@ def test_links_that_leave_the_folder_are_refused(tmp_path: Path) -> None:
 
 
 def test_hostile_files_are_a_sentence_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rag.corpus.LARGEST_FILE", 100)
+    monkeypatch.setattr("rag.book.corpus.LARGEST_FILE", 100)
     noise = bytes(range(1, 32)) * 3
     write(tmp_path, {"good.md": "x", "image.md": b"\xff\xd8\xff\xe0", "noise.md": noise, "z.md": "x" * 101})
     (tmp_path / "dir.md").mkdir()

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from rag.__main__ import main
-from rag.citations import nearest_quote
+from rag.answers.citations import nearest_quote
 from rag.errors import ContentError
-from rag.evaluation import Outcome, book_links, is_valid, report, table, total
-from rag.judging import figure, figures, rank_of
-from rag.questions import Question, exchanges, load
+from rag.evaluating.evaluation import Outcome, book_links, is_valid, report, table, total
+from rag.evaluating.judging import figure, figures, rank_of
+from rag.evaluating.questions import Question, exchanges, load
 from rag.types import Citation, DocumentRecord, Exchange, OutlineHeading, Passage
 from tests.support.books import write_book
 from tests.support.hits import chunk

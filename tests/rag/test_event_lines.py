@@ -4,8 +4,8 @@ from typing import get_args
 
 import pytest
 
-from rag.event_lines import decode, encode
 from rag.events import FileFailed, FileProblem, Finished, IngestEvent, Planned, Progressed, Warned
+from rag.ingest.event_lines import decode, encode
 
 PROBLEM = FileProblem("part-1/kälte.md", "content_error", "part-1/kälte.md is not text:\nit holds NUL bytes.")
 EVENTS: list[IngestEvent] = [

@@ -1,6 +1,6 @@
 """Questions to begin with come from the book, from all over it, and read as its readers would ask."""
 
-from rag.examples import example_questions
+from rag.answers.examples import example_questions
 from rag.types import DocumentRecord, OutlineHeading
 
 

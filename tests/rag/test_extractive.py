@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from rag.citations import CitationStream
+from rag.answers.citations import CitationStream
 from rag.embedding.base import Embedder, Vectors
 from rag.embedding.local import LocalEmbedder, NoEmbedder
 from rag.errors import ModelError

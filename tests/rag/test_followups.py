@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rag.followups import blend, depends, meant, merge, spoken
+from rag.search.followups import blend, depends, meant, merge, spoken
 from rag.types import Exchange, SparseVector
 
 FIRST = Exchange("How does a PID controller keep a humanoid upright?", "By correcting the error [1].")

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from rag.event_lines import decode
 from rag.events import Finished, Planned
-from rag.jobs import IngestJobs
+from rag.ingest.event_lines import decode
+from rag.ingest.jobs import IngestJobs
 from tests.support.ingesting import command, environment, events, finished, ingest, write_book
 from tests.support.openai_script import Distort, Limits, Stall
 from tests.support.openai_server import OpenAIServer

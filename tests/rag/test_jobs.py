@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from rag.errors import StoreUnavailable
-from rag.event_lines import MAX_LINE
-from rag.job_snapshot import JobSnapshot
-from rag.jobs import MAX_JOBS, IngestJobs
+from rag.ingest.event_lines import MAX_LINE
+from rag.ingest.job_snapshot import JobSnapshot
+from rag.ingest.jobs import MAX_JOBS, IngestJobs
 
 PRELUDE = """
 import os, signal, sys, time
 from pathlib import Path
-from rag.event_lines import encode
+from rag.ingest.event_lines import encode
 from rag.events import *
 def say(event): print(encode(event), flush=True)
 def progress(n): say(Progressed("embedding", n, 10, n * 3, n, 0, 30, n * 100, n * 10.0))

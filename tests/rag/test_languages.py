@@ -2,7 +2,7 @@
 
 import pytest
 
-from rag.languages import is_foreign, language_of, shared_words
+from rag.language.languages import is_foreign, language_of, shared_words
 
 
 @pytest.mark.parametrize(

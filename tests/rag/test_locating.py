@@ -3,7 +3,7 @@
 import pytest
 
 from rag.lexical import Lexicon
-from rag.locating import Sought
+from rag.search.locating import Sought
 from rag.types import InnerHeading
 
 LEXICON = Lexicon("english", 20.0)

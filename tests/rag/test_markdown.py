@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from rag.anchors import Generator
-from rag.corpus import read, scan
-from rag.markdown import outline, page_of, sections
-from rag.routes import Site
+from rag.book.anchors import Generator
+from rag.book.corpus import read, scan
+from rag.book.markdown import outline, page_of, sections
+from rag.book.routes import Site
 from rag.types import Document
 
 # Code by its indentation in CommonMark, a heading in MDX.

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from rag.markers import HOLD, MarkerScanner, Token
+from rag.answers.markers import HOLD, MarkerScanner, Token
 
 KNOWN = (1, 2, 3)
 EVIL = "http://evil.example"

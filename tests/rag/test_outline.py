@@ -2,8 +2,8 @@
 
 import pytest
 
-from rag.outline import entries, in_book_order, opening_chunks, overview_passage, same_page, select
-from rag.overview import parse
+from rag.language.overview import parse
+from rag.search.outline import entries, in_book_order, opening_chunks, overview_passage, same_page, select
 from rag.types import DocumentRecord, OutlineHeading, Page
 from tests.support.hits import chunk
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rag.overview import Overview, parse
+from rag.language.overview import Overview, parse
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from rag.locating import Sought
-from rag.passages import joined, passages
+from rag.search.locating import Sought
+from rag.search.passages import joined, passages
 from rag.types import InnerHeading
 from tests.support.hits import chunk, scored
 

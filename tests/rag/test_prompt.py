@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag import tokens
+from rag.answers.prompt import LEFT_OUT, Prompt, compose, shortened
 from rag.generation.base import NOT_IN_BOOK
-from rag.prompt import LEFT_OUT, Prompt, compose, shortened
 from rag.types import Chunk, Exchange, Page, Passage
 
 SENTENCE = "The controller measures the angle and corrects the error with a torque. "

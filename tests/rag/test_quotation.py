@@ -2,7 +2,7 @@
 
 import pytest
 
-from rag.quotation import plain, units
+from rag.language.quotation import plain, units
 
 PAGE = """# The knee {#knee}
 

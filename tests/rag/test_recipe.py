@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rag.recipe import Recipe, average_words
+from rag.ingest.recipe import Recipe, average_words
 
 RECIPE = Recipe("minilm", 384, "3:500:50", "1", "1", "english")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rag.relevance import MINILM, Evidence, Scale, coverage, is_grounded, rescaled, scale_of, strength
+from rag.search.relevance import MINILM, Evidence, Scale, coverage, is_grounded, rescaled, scale_of, strength
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from rag.embedding.base import Embedder, Vectors
 from rag.embedding.cache import CachedEmbedder
 from rag.embedding.local import LocalEmbedder, NoEmbedder
 from rag.errors import IndexEmpty, IndexMismatch
-from rag.ingestion import ingest
-from rag.retrieval import Retriever
+from rag.ingest.ingestion import ingest
+from rag.search.retrieval import Retriever
 from rag.settings import Settings
 from rag.store.edge import EdgeStore
 from rag.types import Exchange, Page, Retrieval

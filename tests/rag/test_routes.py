@@ -7,7 +7,15 @@ from urllib.parse import unquote
 
 import pytest
 
-from rag.routes import Site, guess_flavor, is_published, slug_of, strip_number_prefix, strip_number_prefixes, url_of
+from rag.book.routes import (
+    Site,
+    guess_flavor,
+    is_published,
+    slug_of,
+    strip_number_prefix,
+    strip_number_prefixes,
+    url_of,
+)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +133,7 @@ def test_the_flavor_is_guessed_from_names() -> None:
 
 @pytest.mark.parametrize("name", ["edge", "edge_slash", "edge_noslash", "redux"])
 def test_every_published_page(shared: Path, name: str) -> None:
-    from rag.frontmatter import split_front_matter
+    from rag.book.frontmatter import split_front_matter
 
     corpora = shared / "corpora"
     rows = [json.loads(line) for line in (corpora / "truth" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.scoring import HYBRID, LEXICAL, fuse, pair_share
+from rag.search.scoring import HYBRID, LEXICAL, fuse, pair_share
 from tests.support.hits import hit
 
 scores = st.floats(0, 50, allow_nan=False)

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from rag.conversation import MOST_ANSWER_CHARACTERS
+from rag.answers.conversation import MOST_ANSWER_CHARACTERS
 from rag.errors import BudgetExhausted, ConfigError
 from rag.events import ChatEvent, Cited, Delta, Done, Failed, Notice, Retrieved, Searching, Started, Timings
 from rag.settings import Settings

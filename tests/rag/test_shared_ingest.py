@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from rag.errors import IngestRunning
-from rag.job_snapshot import JobSnapshot
-from rag.jobs import IngestJobs
+from rag.ingest.job_snapshot import JobSnapshot
+from rag.ingest.jobs import IngestJobs
 from rag.shared.board import RedisBoard
 from rag.shared.link import PREFIX, Link
 from tests.rag.test_jobs import HAPPY, PRELUDE, SLOW

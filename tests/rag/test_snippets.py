@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.snippets import LONGEST, snippet
+from rag.language.snippets import LONGEST, snippet
 from rag.types import InnerHeading, Passage
 from tests.support.hits import chunk
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rag.errors import StoreUnavailable
-from rag.spool import CutDocument, Spool
+from rag.ingest.spool import CutDocument, Spool
 from rag.types import Chunk, DocumentRecord, OutlineHeading
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from rag.corpus import Source
+from rag.book.corpus import Source
+from rag.book.routes import Site
 from rag.events import FileProblem
-from rag.routes import Site
 from rag.status import Health, IndexState, Mode, Status, document_states
 from rag.types import DocumentRecord
 

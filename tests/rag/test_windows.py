@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag import tokens
-from rag.chunking import split
+from rag.book.chunking import split
+from rag.book.windows import TARGET, windows
 from rag.types import Chunk, Document
-from rag.windows import TARGET, windows
 
 
 def chunk(text: str, *path: str) -> Chunk:

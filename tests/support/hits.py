@@ -1,6 +1,6 @@
 """Chunks and hits made of a few words, for tests of what comes after the store."""
 
-from rag.scoring import Scored
+from rag.search.scoring import Scored
 from rag.types import Chunk, Hit, InnerHeading
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from rag.embedding.base import Embedder
-from rag.event_lines import decode
 from rag.events import Finished, IngestEvent
+from rag.ingest.event_lines import decode
 from rag.lexical import Lexicon
 from rag.settings import Settings
 from rag.store.base import StoreQuery

@@ -11,8 +11,8 @@ import httpx
 import uvicorn
 
 from app import server_options
+from rag.answers.chat import Waits
 from rag.build import build_conversations, build_pipeline
-from rag.chat import Waits
 from rag.settings import Settings
 from web.api import create_app
 from web.services import Services

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from rag.chunking import split
-from rag.corpus import read, scan
-from rag.markdown import sections
-from rag.routes import Site
+from rag.book.chunking import split
+from rag.book.corpus import read, scan
+from rag.book.markdown import sections
+from rag.book.routes import Site
 
 TRUTH = Path(__file__).parent / "sample_book.jsonl"
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rag.chat import Waits
+from rag.answers.chat import Waits
 from rag.settings import Settings
 from tests.support.books import write_book
 from tests.support.openai_server import OpenAIServer

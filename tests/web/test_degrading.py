@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rag.chat import Waits
+from rag.answers.chat import Waits
 from tests.support.openai_script import Behaviour, Cut, Garbage, Refuse, Stall, StreamError
 from tests.support.openai_server import OpenAIServer
 from tests.web.conftest import Start, ask, only

@@ -2,7 +2,7 @@
 
 import html
 
-from rag.job_snapshot import JobSnapshot
+from rag.ingest.job_snapshot import JobSnapshot
 from rag.status import Status
 
 

@@ -140,16 +140,16 @@ class ChatTab:
         self._answering.stop(request.session_hash or "")
 
     async def look(self) -> Update:
-        """The book's name and state; looked at again while the index is not ready."""
+        """The book's name and state; looked at again until all is well."""
         pipeline = self._services.pipeline
         status = await pipeline.status()
-        ready = status.documents > 0
+        ready, well = status.documents > 0, status.index_state == "ready" and status.health == "healthy"
         examples: Any = [{"text": question} for question in await pipeline.examples()] if ready else []
         return {
             self.header: header(pipeline.title),
             self.notes: banner(status, pipeline.jobs.running()),
             self.chatbot: gr.Chatbot(placeholder=welcome(pipeline.title, ready), examples=examples),
-            self.clock: gr.Timer(active=status.index_state != "ready"),
+            self.clock: gr.Timer(active=not well),
         }
 
     # Answering

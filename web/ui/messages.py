@@ -3,7 +3,7 @@
 import html
 from typing import Any
 
-from rag.citations import safe_url
+from rag.answers.citations import safe_url
 from web.ui.render import plain, shown
 from web.ui.turns import Chat, Turn
 from web.wire import Source

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from html import escape
 
-from rag.citations import safe_url
+from rag.answers.citations import safe_url
 from rag.events import FileProblem, Planned
-from rag.job_snapshot import JobSnapshot
+from rag.ingest.job_snapshot import JobSnapshot
 from rag.status import DocumentStatus, Status
 from rag.types import Retrieval
 from web.ui.banner import progress_bar

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from rag.citations import safe_url
+from rag.answers.citations import safe_url
 from rag.events import Cited, Delta, Done, Failed, Notice, Retrieved
 from rag.types import Exchange
 from web.ui.excerpt import excerpt

@@ -1,0 +1,335 @@
+"""One question, answered: the stages in their order, and what is done when one of them fails.
+
+    question -> standalone question -> retrieval -> prompt -> pieces -> Delta and Cited -> Done
+
+A model that fails before the first Delta is replaced by the book's own words and a Notice; one that fails later ends
+the chat with Failed. When the vectors cannot be had the words alone are searched. Every wait has a bound, and closing
+a generator closes what is behind it.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from uuid import uuid4
+
+from rag import tokens
+from rag.answers.answer_cache import SharedAnswers
+from rag.answers.budget import TokenBudget
+from rag.answers.citations import CitationStream
+from rag.answers.prompt import CONTEXT_WINDOW, Prompt, compose
+from rag.errors import (
+    BudgetExhausted,
+    IndexMismatch,
+    InvalidQuestion,
+    ModelError,
+    ModelUnavailable,
+    RagError,
+    StoreUnavailable,
+)
+from rag.events import ChatEvent, Delta, Done, Failed, Notice, Retrieved, Searching, Started, Timings
+from rag.generation.base import AnswerRequest, Ended, Generator, Piece
+from rag.search.retrieval import Retriever
+from rag.types import Exchange, Page, Retrieval, Usage
+
+_log = logging.getLogger(__name__)
+
+QUESTION_CHARACTERS = 2_000
+REWRITE_TOKENS = 800  # a flat price: what a rewriting really took is not told
+ANSWER_TOKENS = 2_000
+LEAST_RELEVANCE = 0.5
+
+_NO_MODEL = "The language model is unavailable; these are the book's own words."
+_NO_BUDGET = "Today's budget for the language model is used up; these are the book's own words."
+_NO_VECTORS = "The search by meaning is unavailable; passages were found by their words alone."
+_LENGTH = "The answer reached its greatest length and ends here."
+
+Events = AsyncGenerator[ChatEvent, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """The longest waits, in seconds: for a rewritten question, a search, a first piece and every further one."""
+
+    rewrite: float = 8.0
+    search: float = 10.0
+    first: float = 45.0
+    between: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """The parts. `lexical` searches without vectors; `extractive` answers without a model, and may be `generator`."""
+
+    retriever: Retriever
+    lexical: Retriever
+    generator: Generator
+    extractive: Generator
+    budget: TokenBudget
+    answers: SharedAnswers
+    waits: Waits = field(default_factory=Waits)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question and what came with it. `outline` holds the titles of the chapters of the book called `title`.
+
+    `vectors` is False when the index has vectors of another model. `key` names the answer for sharing; None: it
+    depends on more than the question and is this reader's own.
+    """
+
+    question: str
+    title: str
+    history: tuple[Exchange, ...] = ()
+    selection: str | None = None
+    page: Page | None = None
+    k: int = 5
+    context_window: int = CONTEXT_WINDOW
+    outline: Sequence[str] = ()
+    vectors: bool = True
+    key: str | None = None
+
+
+def valid_question(question: str) -> str:
+    """The question without white space around it. Raises InvalidQuestion."""
+    trimmed = question.replace("\0", "").strip()
+    if not trimmed:
+        raise InvalidQuestion("Please ask a question.")
+    if len(trimmed) > QUESTION_CHARACTERS:
+        raise InvalidQuestion(f"The question is too long: at most {QUESTION_CHARACTERS:,} characters.")
+    return trimmed
+
+
+async def answer(chat: Chat, asked: Asked) -> Events:
+    """Started, then the answer's own events, shared where that is possible. Ends with Done or Failed."""
+    stamp = _Stamp()
+    yield Started(stamp.message_id)
+
+    def write() -> Events:
+        stamp.wrote = True
+        return _stages(chat, asked)
+
+    source = chat.answers.stream(asked.key, write) if asked.key is not None else write()
+    async with aclosing(source) as events:
+        async for event in events:
+            yield stamp.on(event)
+
+
+class _Stamp:
+    """Whose answer an event belongs to, and how long this reader has waited for it."""
+
+    def __init__(self) -> None:
+        self.message_id = str(uuid4())
+        self.wrote = False
+        self._began = time.perf_counter()
+        self._retrieved = 0.0
+        self._first: float | None = None
+
+    def on(self, event: ChatEvent) -> ChatEvent:
+        match event:
+            case Retrieved():
+                self._retrieved = self._elapsed()
+            case Delta() if self._first is None:
+                self._first = self._elapsed()
+            case Done():
+                timings = Timings(self._retrieved, self._first, self._elapsed())
+                usage = event.usage if self.wrote else Usage()
+                return replace(event, message_id=self.message_id, timings=timings, usage=usage, cached=not self.wrote)
+            case _:
+                pass
+        return event
+
+    def _elapsed(self) -> float:
+        return (time.perf_counter() - self._began) * 1e3
+
+
+async def _stages(chat: Chat, asked: Asked) -> Events:
+    """From Searching to the terminal event; ids and times are the reader's own and come later."""
+    try:
+        rewritten = await _standalone(chat, asked)
+        yield Searching(rewritten or asked.question)
+        retrieval, notice = await _retrieve(chat, asked, rewritten)
+        prompt = _prompt(asked, retrieval)
+        retrieval = replace(retrieval, passages=prompt.passages)
+        yield Retrieved(retrieval.grounded, retrieval.passages)
+        if notice is not None:
+            yield notice
+        request = AnswerRequest(
+            question=rewritten or asked.question,
+            retrieval=retrieval,
+            history=asked.history,
+            selection=asked.selection,
+            page=asked.page,
+            messages=prompt.messages,
+        )
+        async with aclosing(_written(chat, request, prompt.tokens)) as events:
+            async for event in events:
+                yield event
+    except RagError as error:
+        _log.warning("the chat failed: %s", error.message)
+        yield Failed(error.code, error.message, error.retryable, error.retry_after)
+
+
+async def _standalone(chat: Chat, asked: Asked) -> str | None:
+    """A follow-up as a question of its own; None where there is no need or no way, and history is weighed instead."""
+    if not asked.history or chat.generator is chat.extractive:
+        return None
+    try:
+        await chat.budget.reserve(REWRITE_TOKENS)
+        async with asyncio.timeout(chat.waits.rewrite):
+            rewritten = await chat.generator.rewrite(asked.question, asked.history)
+    except (ModelError, BudgetExhausted, TimeoutError) as error:
+        _log.info("the follow-up was not rewritten: %s", error)
+        return None
+    return rewritten.strip()[:QUESTION_CHARACTERS] or None if rewritten else None
+
+
+async def search(chat: Chat, asked: Asked) -> Retrieval:
+    """The retrieval alone, by words where the vectors fail. Raises StoreUnavailable, IndexEmpty, IndexMismatch."""
+    retrieval, _ = await _retrieve(chat, asked, None)
+    return retrieval
+
+
+async def _retrieve(chat: Chat, asked: Asked, rewritten: str | None) -> tuple[Retrieval, Notice | None]:
+    """Searches by words and meaning, by words alone when that fails. Raises StoreUnavailable."""
+    if asked.vectors:
+        try:
+            return await _search(chat.retriever, chat, asked, rewritten), None
+        except (ModelError, IndexMismatch, TimeoutError) as error:
+            _log.warning("searching without vectors: %s", error)
+    try:
+        return await _search(chat.lexical, chat, asked, rewritten), Notice("degraded", _NO_VECTORS)
+    except TimeoutError:
+        raise StoreUnavailable("The index did not answer in time.") from None
+
+
+async def _search(retriever: Retriever, chat: Chat, asked: Asked, rewritten: str | None) -> Retrieval:
+    async with asyncio.timeout(chat.waits.search):
+        return await retriever.retrieve(
+            rewritten or asked.question,
+            k=asked.k,
+            history=() if rewritten else asked.history,
+            page=asked.page,
+            selection=asked.selection,
+        )
+
+
+def _prompt(asked: Asked, retrieval: Retrieval) -> Prompt:
+    return compose(
+        asked.question,
+        retrieval.passages,
+        title=asked.title,
+        history=asked.history,
+        selection=asked.selection,
+        page=asked.page,
+        outline=asked.outline,
+        context_window=asked.context_window,
+    )
+
+
+async def _written(chat: Chat, request: AnswerRequest, prompt_tokens: int) -> Events:
+    """The answer by the model; by the book's own words when there is none, none is needed, or it fails at once."""
+    if chat.generator is not chat.extractive and _worth_asking(request):
+        draft = _Draft(request)
+        try:
+            async with aclosing(_paid(chat, request, prompt_tokens)) as items, aclosing(draft.events(items)) as events:
+                async for event in events:
+                    yield event
+            return
+        except (ModelError, BudgetExhausted) as error:
+            if draft.begun:
+                raise
+            _log.warning("answering without the model: %s", error.message)
+            message = _NO_BUDGET if isinstance(error, BudgetExhausted) else _NO_MODEL
+        yield Notice("degraded", message)
+    async with (
+        aclosing(_bounded(chat.extractive.answer(request), chat.waits)) as items,
+        aclosing(_Draft(request).events(items)) as events,
+    ):
+        async for event in events:
+            yield event
+
+
+def _worth_asking(request: AnswerRequest) -> bool:
+    """A model reads better than any threshold, so it is asked unless the question has nothing to do with the book."""
+    found = request.retrieval
+    if request.selection and request.selection.strip():
+        return True
+    return bool(found.passages) and (found.grounded or found.relevance >= LEAST_RELEVANCE)
+
+
+class _Draft:
+    """An answer as it is written. `begun` is True once the reader has seen some of it."""
+
+    def __init__(self, request: AnswerRequest) -> None:
+        self._passages = request.retrieval.passages
+        self.begun = False
+
+    async def events(self, items: AsyncGenerator[Piece | Ended, None]) -> Events:
+        """Deltas, citations and Done. Raises ModelError for an answer that is empty or was cut."""
+        citing = CitationStream(self._passages)
+        async for item in items:
+            if isinstance(item, Ended):
+                for event in citing.finish():
+                    self.begun = True
+                    yield event
+                if not citing.text.strip():
+                    raise ModelUnavailable("The language model gave an empty answer.")
+                if item.finish_reason == "length":
+                    yield Notice("length", _LENGTH)
+                yield _done(citing, item)
+                return
+            if not item.answered:
+                citing.stop_citing()
+            for event in citing.feed(item.text):
+                self.begun = True
+                yield event
+        raise ModelUnavailable("The language model broke off in the middle of its answer.")
+
+
+def _done(citing: CitationStream, ended: Ended) -> Done:
+    """An answer that has cited something is one, whatever it says of the rest."""
+    return Done(
+        message_id="",
+        answer=citing.answer,
+        answered=ended.answered or bool(citing.citations),
+        finish_reason=ended.finish_reason,
+        citations=citing.citations,
+        usage=ended.usage,
+        timings=Timings(0.0, None, 0.0),
+    )
+
+
+async def _paid(chat: Chat, request: AnswerRequest, prompt_tokens: int) -> AsyncGenerator[Piece | Ended, None]:
+    """The model's pieces, within the budget. Raises BudgetExhausted before the model is asked."""
+    reserved = prompt_tokens + ANSWER_TOKENS
+    await chat.budget.reserve(reserved)
+    used, written = 0, list[str]()
+    try:
+        async with aclosing(_bounded(chat.generator.answer(request), chat.waits)) as items:
+            async for item in items:
+                if isinstance(item, Ended):
+                    used = item.usage.prompt_tokens + item.usage.completion_tokens
+                else:
+                    written.append(item.text)
+                yield item
+    finally:
+        await chat.budget.settle(reserved, used or (prompt_tokens + tokens.count("".join(written)) if written else 0))
+
+
+async def _bounded(items: AsyncGenerator[Piece | Ended, None], waits: Waits) -> AsyncGenerator[Piece | Ended, None]:
+    """The same items. Raises ModelUnavailable when one of them lets itself be waited for too long."""
+    wait = waits.first
+    async with aclosing(items):
+        while True:
+            try:
+                async with asyncio.timeout(wait):
+                    item = await anext(items)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                raise ModelUnavailable("The language model did not answer in time.") from None
+            yield item
+            wait = waits.between

@@ -1,0 +1,1 @@
+"""How good the engine is: question sets, hits, refusals and citations, judged."""

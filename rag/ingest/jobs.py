@@ -1,0 +1,353 @@
+"""The one running ingest worker: a child process, its progress, its end, and what became of the last ones.
+
+Parsing, tokenising, the local model and the embedded engine all hold the interpreter's lock; in the
+serving process they would freeze every stream. So a job is `python -m rag ingest --events`, read line by line.
+A job belongs to the application, not to whoever started it: a second start joins the first, also when that one runs
+in another process of the application.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import tempfile
+import time
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from uuid import uuid4
+
+from pydantic import TypeAdapter, ValidationError
+
+from rag.errors import RagError
+from rag.events import Finished, IngestEvent, JobStatus
+from rag.ingest.event_lines import MAX_LINE, decode
+from rag.ingest.job_board import Alone, Board
+from rag.ingest.job_snapshot import JobSnapshot, advance, ended
+
+_log = logging.getLogger(__name__)
+
+MAX_JOBS = 20
+_NICENESS = 10  # readers come first
+_STOPPED = "The application stopped before the ingest was done; start it again to finish it."
+_CANCELLED = "Cancelled; the index is as it was before."
+_OUT_OF_SIGHT = "The process that runs this ingest cannot be seen any more; start it again to be sure that it is done."
+_UNHARMED = "; the index is as it was before."
+_TELL_EVERY = 0.5  # seconds
+_LOOK_EVERY = 1.0
+_FORGET_AFTER = 20.0  # without news of a job that runs elsewhere
+_CANCEL_SECONDS = 3.0
+
+_snapshots = TypeAdapter(list[JobSnapshot])
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """The answer to `start`. `joined` is True when a job was running already."""
+
+    snapshot: JobSnapshot
+    joined: bool
+
+
+class IngestJobs:
+    """Starts `command` (plus `--force`, `--path`) at most once at a time; `grace` is in seconds.
+
+    `environment` is the worker's; None: the application's own.
+
+    `on_published` is awaited after a worker published a new index and before its job is shown as completed. What runs
+    in another process is known through the `board`, from `open` on.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        data_dir: Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+        on_published: Callable[[], Awaitable[object]] | None = None,
+        board: Board | None = None,
+        grace: float = 0.6,
+    ) -> None:
+        self._command = tuple(command)
+        self._environment = environment
+        self._file = data_dir / "jobs.json"
+        self._on_published = on_published
+        self._board, self._shared = board or Alone(), board is not None
+        self._grace = grace
+        self._starting = asyncio.Lock()
+        self._following: asyncio.Task[None] | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._process: Process | None = None
+        self._stop_as: tuple[JobStatus, str] | None = None
+        self._changed = asyncio.Event()
+
+    async def open(self) -> None:
+        """Begins to follow what runs in other processes, where there are any."""
+        if self._shared and self._following is None:
+            self._following = asyncio.create_task(self._follow(), name="ingests elsewhere")
+
+    async def start(self, *, force: bool = False, path: str | None = None) -> Job:
+        """Starts a job, or joins the one that runs (whatever it was started with). Raises IngestRunning when another
+        process runs one that cannot be seen.
+        """
+        async with self._starting:
+            running = self.running()
+            if running is None:
+                snapshot = JobSnapshot(task_id=str(uuid4()), started_at=time.time())
+                running = await self._board.claim(snapshot)
+                if running is None:
+                    return self._begin(snapshot, force, path)
+                self._show(running)
+            return Job(running, joined=True)
+
+    def _begin(self, snapshot: JobSnapshot, force: bool, path: str | None) -> Job:
+        self._stop_as = None
+        self._show(snapshot)
+        self._save()
+        arguments = [*(["--force"] if force else []), *(["--path", path] if path is not None else [])]
+        self._running = asyncio.create_task(self._run(snapshot.task_id, arguments), name="ingest job")
+        return Job(snapshot, joined=False)
+
+    def running(self) -> JobSnapshot | None:
+        latest = self.latest()
+        return latest if latest is not None and not latest.terminal else None
+
+    def get(self, task_id: str) -> JobSnapshot | None:
+        return self._jobs.get(task_id)
+
+    def latest(self) -> JobSnapshot | None:
+        return next(reversed(self._jobs.values()), None)
+
+    def history(self) -> list[JobSnapshot]:
+        """The last jobs, newest first."""
+        return list(reversed(self._jobs.values()))
+
+    async def watch(self, task_id: str) -> AsyncIterator[JobSnapshot]:
+        """The job's snapshots until it has ended; a slow watcher misses some, never the last. Unknown: nothing."""
+        shown: JobSnapshot | None = None
+        while (snapshot := self.get(task_id)) is not None:
+            changed = self._changed
+            if snapshot is not shown:
+                yield snapshot
+                shown = snapshot
+            if snapshot.terminal:
+                return
+            if self.get(task_id) is snapshot:
+                await changed.wait()
+
+    async def cancel(self, task_id: str) -> JobSnapshot | None:
+        """Ends the job if it still runs, within a second; the index stays as it was. None: there is no such job."""
+        snapshot = self.get(task_id)
+        if snapshot is not None and not snapshot.terminal:
+            if self._running is not None:
+                await self._stop("cancelled", _CANCELLED)
+            else:
+                await self._stop_elsewhere(task_id)
+        return self.get(task_id)
+
+    async def _stop_elsewhere(self, task_id: str) -> None:
+        await self._board.stop(task_id)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CANCEL_SECONDS):
+                async for _ in self.watch(task_id):
+                    pass
+
+    async def close(self) -> None:
+        """Ends the running job, unless it runs elsewhere."""
+        if self.running() is not None:
+            await self._stop("failed", _STOPPED)
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.wait({self._following})
+            self._following = None
+        await self._board.close()
+
+    async def _stop(self, status: JobStatus, message: str) -> None:
+        task = self._running
+        if task is None:
+            return
+        self._stop_as = self._stop_as or (status, message)
+        _signal(self._process, signal.SIGTERM)
+        done, _ = await asyncio.wait({task}, timeout=self._grace)
+        if not done:
+            _signal(self._process, signal.SIGKILL)
+            await asyncio.wait({task})
+
+    async def _run(self, task_id: str, arguments: Sequence[str]) -> None:
+        outcome: JobSnapshot | None = None
+        reason = "The ingest stopped unexpectedly"
+        done = asyncio.Event()
+        telling = asyncio.create_task(self._tell(task_id, done), name="telling of the ingest")
+        try:
+            finished, returncode = await self._work(task_id, arguments)
+            outcome = await self._outcome(self._jobs[task_id], finished, returncode)
+        except OSError as error:
+            reason = f"The ingest worker could not be started ({error.strerror})"
+        finally:  # whatever broke, nobody may wait for ever
+            last = outcome or ended(self._jobs[task_id], "failed", f"{reason}{_UNHARMED}", time.time())
+            done.set()
+            try:
+                await telling
+                await self._board.end(last)  # before anybody here can start the next one
+            finally:
+                self._running = self._process = None
+                self._show(last)
+                self._save()
+
+    async def _tell(self, task_id: str, done: asyncio.Event) -> None:
+        """Shows the others how far the job is until it is done; ends it when one of them wants that."""
+        stopping: asyncio.Task[None] | None = None
+        while self._shared and not done.is_set():
+            if await self._board.tell(self._jobs[task_id]) and stopping is None:
+                stopping = asyncio.create_task(self._stop("cancelled", _CANCELLED))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TELL_EVERY):
+                    await done.wait()
+
+    async def _follow(self) -> None:
+        """Shows here what runs elsewhere, for as long as it can be seen."""
+        seen_at = time.monotonic()
+        while True:
+            job = await self._board.look() if self._running is None else None
+            if job is not None:
+                seen_at = time.monotonic()
+                await self._take(job)
+            elif self._running is None and time.monotonic() - seen_at > _FORGET_AFTER:
+                self._forget()
+            await asyncio.sleep(_LOOK_EVERY)
+
+    async def _take(self, job: JobSnapshot) -> None:
+        known, latest = self.get(job.task_id), self.latest()
+        older = known is None and latest is not None and job.started_at < latest.started_at
+        if self._running is not None or older or job == known or (job.terminal and known and known.terminal):
+            return
+        if job.status == "completed":
+            await self._publish()
+        self._show(job)
+
+    def _forget(self) -> None:
+        job = self.running()
+        if job is not None:
+            self._show(ended(job, "failed", _OUT_OF_SIGHT, time.time()))
+
+    async def _work(self, task_id: str, arguments: Sequence[str]) -> tuple[Finished | None, int]:
+        """Runs the worker to its end; its last word and its exit code."""
+        process = await asyncio.create_subprocess_exec(
+            *self._command,
+            *arguments,
+            stdin=DEVNULL,
+            stdout=PIPE,
+            stderr=PIPE,
+            env=self._environment,
+            limit=MAX_LINE,
+            start_new_session=True,  # Ctrl-C is for the application, which ends its worker itself
+        )
+        self._process = process
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
+        if self._stop_as is not None:
+            _signal(process, signal.SIGTERM)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        complaints = asyncio.create_task(_last_line(process.stderr))
+        finished: Finished | None = None
+        async for event in _events(process.stdout):
+            if isinstance(event, Finished):
+                finished = event
+            else:
+                self._show(advance(self._jobs[task_id], event, time.time()))
+        returncode = await process.wait()
+        complaint = await complaints
+        if complaint and finished is None and self._stop_as is None:
+            _log.error("the ingest worker ended with %d: %s", returncode, complaint)
+        return finished, returncode
+
+    async def _outcome(self, snapshot: JobSnapshot, finished: Finished | None, returncode: int) -> JobSnapshot:
+        if finished is not None and finished.status == "completed":
+            await self._publish()
+            return advance(snapshot, finished, time.time())
+        if self._stop_as is not None:
+            return ended(snapshot, *self._stop_as, time.time())
+        if finished is not None:
+            return advance(snapshot, finished, time.time())
+        return ended(snapshot, "failed", _crash(returncode), time.time())
+
+    async def _publish(self) -> None:
+        if self._on_published is None:
+            return
+        try:
+            await self._on_published()
+        except RagError as error:  # the ingest did succeed; whoever searches next will refresh again
+            _log.warning("the new index could not be opened yet: %s", error)
+
+    def _show(self, snapshot: JobSnapshot) -> None:
+        self._jobs[snapshot.task_id] = snapshot
+        while len(self._jobs) > MAX_JOBS:
+            del self._jobs[next(iter(self._jobs))]
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    @cached_property
+    def _jobs(self) -> dict[str, JobSnapshot]:
+        """By id, oldest first. A job that was running when the file was written died with its application."""
+        try:
+            kept = _snapshots.validate_json(self._file.read_bytes())
+        except (OSError, ValidationError):
+            return {}
+        stopped = (job if job.terminal else ended(job, "failed", _STOPPED, time.time()) for job in kept[-MAX_JOBS:])
+        return {job.task_id: job for job in stopped}
+
+    def _save(self) -> None:
+        """The file is whole at any moment. Losing the history is no reason to lose the ingest."""
+        temporary: str | None = None
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(prefix="jobs-", dir=self._file.parent)
+            with os.fdopen(handle, "wb") as file:
+                file.write(_snapshots.dump_json(list(self._jobs.values())))
+            Path(temporary).replace(self._file)
+        except OSError as error:
+            _log.warning("the history of ingests could not be written: %s", error.strerror)
+            if temporary is not None:
+                with contextlib.suppress(OSError):
+                    Path(temporary).unlink()
+
+
+async def _events(lines: asyncio.StreamReader) -> AsyncIterator[IngestEvent]:
+    """What cannot be an event (too long, or something a library printed) is left out."""
+    while True:
+        try:
+            line = await lines.readline()
+        except ValueError:
+            _log.warning("the ingest worker wrote a line of more than %d bytes", MAX_LINE)
+            continue
+        if not line:
+            return
+        event = decode(line)
+        if event is not None:
+            yield event
+
+
+async def _last_line(stream: asyncio.StreamReader) -> str:
+    """Reads to the end, so that the worker is never blocked; keeps little."""
+    tail: deque[bytes] = deque(maxlen=2)
+    while piece := await stream.read(4096):
+        tail.append(piece)
+    lines = b"".join(tail).decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else ""
+
+
+def _signal(process: Process | None, number: signal.Signals) -> None:
+    if process is not None and process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(number)
+
+
+def _crash(returncode: int) -> str:
+    if returncode == -signal.SIGKILL:
+        return f"The ingest was killed, perhaps because memory ran out{_UNHARMED}"
+    return f"The ingest stopped unexpectedly (exit code {returncode}){_UNHARMED}"

@@ -1,0 +1,133 @@
+"""What is on disk, what the index holds, and which files an ingest must therefore cut anew."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from rag.book.corpus import Plan, Scan, Source, plan, read, scan
+from rag.book.routes import Site
+from rag.errors import ContentError, IndexMismatch, StoreUnavailable
+from rag.events import FileProblem
+from rag.store.base import IndexConfig, VectorStore
+from rag.types import DocumentRecord
+
+_SAMPLED_FILES = 40
+_SAMPLED_CHARACTERS = 1_500  # of each
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """The published index as an ingest needs to know it."""
+
+    config: IndexConfig | None
+    records: Mapping[str, DocumentRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """`sources` and `problems` are of the whole book; the plan is for `scope`, a part of it perhaps."""
+
+    sources: Mapping[str, Source]
+    problems: Mapping[str, FileProblem]
+    index: Index
+    scope: str | None
+    plan: Plan
+
+    def within(self, path: str) -> bool:
+        return self.scope is None or path == self.scope or path.startswith(f"{self.scope}/")
+
+    @property
+    def files(self) -> list[str]:
+        """Every file of the scope, readable or not."""
+        return [path for path in (*self.sources, *self.problems) if self.within(path)]
+
+    @property
+    def failing(self) -> list[FileProblem]:
+        return [problem for path, problem in self.problems.items() if self.within(path)]
+
+    def gone(self, path: str) -> bool:
+        """True for a document whose file is no more. What cannot be read, or lies in such a folder, is still there."""
+        if not self.within(path) or path in self.sources:
+            return False
+        return not any(str(place) in self.problems for place in (PurePosixPath(path), *PurePosixPath(path).parents))
+
+    @property
+    def current(self) -> bool:
+        """True when the index holds exactly what is on disk."""
+        return not (self.plan.added or self.plan.changed or self.plan.removed)
+
+    def unscoped(self) -> "Survey":
+        return _survey(self.sources, self.problems, self.index, None)
+
+
+async def look(content_dir: Path, site: Site, store: VectorStore, path: str | None, *, force: bool) -> Survey:
+    """Raises ContentError when there is nothing to ingest, StoreUnavailable unless the ingest is forced."""
+    scope = _scope(content_dir, path)
+    found = scan(content_dir, site)
+    sources = {source.path: source for source in found.sources}
+    problems = {problem.path: problem for problem in found.problems}
+    if not sources and not problems:
+        raise ContentError(f"No page of the content folder {content_dir} is published: all are drafts or partials.")
+    survey = _survey(sources, problems, await _index(store, force), scope)
+    if scope is not None and not survey.files and not survey.plan.removed:
+        raise ContentError(f"There is no Markdown file at {scope} in the content folder.")
+    return survey
+
+
+def _survey(
+    sources: Mapping[str, Source], problems: Mapping[str, FileProblem], index: Index, scope: str | None
+) -> Survey:
+    survey = Survey(sources, problems, index, scope, Plan((), (), (), ()))
+    scanned = Scan([source for path, source in sources.items() if survey.within(path)], [])
+    changes = plan(scanned, {path: record.sha256 for path, record in index.records.items()})
+    return replace(survey, plan=replace(changes, removed=tuple(filter(survey.gone, index.records))))
+
+
+async def _index(store: VectorStore, force: bool) -> Index:
+    """What must be built anew is as good as nothing; so is, when forced, what cannot be read."""
+    try:
+        config = await store.config()
+        records = await store.documents() if config is not None else []
+    except IndexMismatch:
+        return Index(None, {})
+    except StoreUnavailable:
+        if force:
+            return Index(None, {})
+        raise
+    return Index(config, {record.path: record for record in records})
+
+
+def _scope(content_dir: Path, path: str | None) -> str | None:
+    """The path as documents are named; None for the whole book."""
+    if path is None:
+        return None
+    pure = PurePosixPath(path)
+    leaves = "\0" in path or pure.is_absolute() or ".." in pure.parts
+    if leaves or not (content_dir / pure).resolve().is_relative_to(content_dir.resolve()):
+        raise ContentError(f"{path[:200]!r} is not a path below the content folder.")
+    return None if pure == PurePosixPath(".") else str(pure)
+
+
+def sample(survey: Survey) -> str:
+    """Text from all over the book, the same for the same book: what its language is told by."""
+    paths = sorted(survey.sources)
+    step = max(1, len(paths) // _SAMPLED_FILES)
+    return "\n".join(_prose(survey, path) for path in paths[::step])
+
+
+def _prose(survey: Survey, path: str) -> str:
+    """The beginning of a page without its code."""
+    try:
+        lines = read(survey.sources[path]).text.splitlines()
+    except ContentError:
+        return ""
+    return "\n".join(_outside_fences(lines))[:_SAMPLED_CHARACTERS]
+
+
+def _outside_fences(lines: Sequence[str]) -> Iterator[str]:
+    fenced = False
+    for line in lines:
+        if line.lstrip().startswith(("```", "~~~")):
+            fenced = not fenced
+        elif not fenced:
+            yield line

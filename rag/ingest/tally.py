@@ -1,0 +1,126 @@
+"""What an ingest has done so far, and how it says so."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rag.events import FileFailed, FileProblem, Finished, Progressed, Stage, Warned
+from rag.ingest.spool import CutDocument
+
+_INTERVAL = 0.1  # seconds between two Progressed: more often than anybody can read them
+_CUT, _STORED = 10.0, 98.0  # percent when everything is cut, and when everything is stored
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of documents and chunks. created + reused = the chunks of the index when all is done."""
+
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    rebuilt: bool = False
+    chunks_created: int = 0
+    chunks_reused: int = 0
+    chunks_deleted: int = 0
+    tokens: int = 0
+    problems: list[FileProblem] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    stage: Stage = "scanning"
+    files_processed: int = 0
+    total_files: int = 0
+    percent: float = 0.0
+    _began: float = field(default_factory=time.monotonic)
+    _said: float = 0.0
+
+    def fail(self, problem: FileProblem) -> FileFailed:
+        self.problems.append(problem)
+        self.files_processed += 1
+        return FileFailed(problem)
+
+    def warn(self, code: str, message: str) -> Warned:
+        self.warnings.append(message)
+        return Warned(code, message)
+
+    def cut(self, done: int, of: int) -> None:
+        """`done` of the `of` new documents are cut into chunks."""
+        self._reach(_CUT * done / max(of, 1))
+
+    def store(self, document: CutDocument, stored: int, of: int) -> None:
+        """The document is in the store, and with it `stored` of the `of` chunks that were cut."""
+        created = sum(tokens is not None for tokens in document.new)
+        self.chunks_created += created
+        self.chunks_reused += len(document.chunks) - created
+        self.tokens += sum(tokens or 0 for tokens in document.new)
+        self.files_processed += 1
+        self._reach(_CUT + (_STORED - _CUT) * stored / max(of, 1))
+
+    def _reach(self, percent: float) -> None:
+        self.percent = max(self.percent, round(percent, 1))
+
+    def due(self) -> bool:
+        """True when the last Progressed is long enough ago."""
+        return time.monotonic() - self._said >= _INTERVAL
+
+    def progressed(self) -> Progressed:
+        self._said = time.monotonic()
+        return Progressed(
+            stage=self.stage,
+            files_processed=self.files_processed,
+            total_files=self.total_files,
+            chunks_created=self.chunks_created,
+            chunks_reused=self.chunks_reused,
+            chunks_deleted=self.chunks_deleted,
+            chunks_total=self.chunks_created + self.chunks_reused,
+            tokens=self.tokens,
+            percent=self.percent,
+        )
+
+    def finished(self, status: Literal["completed", "failed"]) -> Finished:
+        message = " ".join([self._summary(status), *self.warnings])
+        return Finished(
+            status=status,
+            message=message,
+            added=self.added,
+            changed=self.changed,
+            unchanged=self.unchanged,
+            removed=self.removed,
+            failed=len(self.problems),
+            chunks_created=self.chunks_created,
+            chunks_reused=self.chunks_reused,
+            chunks_deleted=self.chunks_deleted,
+            chunks_total=self.chunks_created + self.chunks_reused,
+            tokens=self.tokens,
+            seconds=round(time.monotonic() - self._began, 3),
+            problems=tuple(self.problems),
+        )
+
+    def _summary(self, status: str) -> str:
+        failed = len(self.problems)
+        if status == "failed":
+            return f"Nothing could be indexed: {files(failed)} failed; the index is as it was before."
+        did = [
+            f"{count} {what}"
+            for count, what in ((self.added, "added"), (self.changed, "changed"), (self.removed, "removed"))
+            if count
+        ]
+        if did:
+            done = f"{_joined(did)}; {self.unchanged} unchanged"
+        elif self.rebuilt:
+            done = f"The index was made anew; {files(self.unchanged)} unchanged"
+        else:
+            done = f"Nothing changed in {files(self.unchanged)}"
+        return f"{done}, {files(failed)} failed." if failed else f"{done}."
+
+
+def files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"
+
+
+def _joined(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def interrupted(status: Literal["failed", "cancelled"], message: str, seconds: float) -> Finished:
+    """The end of an ingest that did not come to one: the index is as it was, whatever had been counted."""
+    return Finished(status, message, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, round(seconds, 3))

@@ -1,0 +1,76 @@
+"""Which language a question is in: a few words say little, so script and little words must do.
+
+A book's language is found from much text (`lexical.detect_language`) and named as the engine names it; a question's
+is one of the codes below. Both sides meet in `is_foreign`.
+"""
+
+import json
+import re
+from pathlib import Path
+
+from rag.language.scripts import words
+
+_NAMES = {
+    "en": "english",
+    "es": "spanish",
+    "fr": "french",
+    "de": "german",
+    "pt": "portuguese",
+    "it": "italian",
+    "nl": "dutch",
+    "tr": "turkish",
+    "ru": "russian",
+    "ar": "arabic",
+    "zh": "chinese",
+    "ja": "japanese",
+    "ko": "korean",
+}
+_LITTLE_WORDS: dict[str, frozenset[str]] = {
+    language: frozenset(line.split())
+    for language, line in json.loads(
+        (Path(__file__).parent.parent / "data" / "little_words.json").read_text(encoding="utf-8")
+    ).items()
+}
+_SCRIPTS = (
+    ("ja", re.compile("[\u3040-\u30ff]")),
+    ("ko", re.compile("[\uac00-\ud7af]")),
+    ("zh", re.compile("[\u3400-\u9fff]")),
+    ("hi", re.compile("[\u0900-\u097f]")),
+    ("ru", re.compile("[\u0400-\u04ff]")),
+    ("ur", re.compile("[\u0679\u0688\u0691\u06ba\u06be\u06c1\u06d2]")),
+    ("ar", re.compile("[\u0600-\u06ff]")),
+)
+_LATIN = re.compile("[A-Za-zÀ-ɏ]")
+_LATIN_RUN = re.compile(r"[A-Za-z0-9À-ɏ][\w.+#/-]*", re.ASCII)
+_OTHER_SCRIPT_WEIGHT = 3  # a question about "PID" may be in any language
+_NAMED = frozenset(_NAMES.values())
+
+
+def language_of(question: str) -> str | None:
+    """A two-letter code, by script and then by little words; None where nothing tells."""
+    latin = len(_LATIN.findall(question))
+    for language, script in _SCRIPTS:
+        if len(script.findall(question)) * _OTHER_SCRIPT_WEIGHT > latin:
+            return language
+    tokens = words(question)
+    votes = {language: sum(token in little for token in tokens) for language, little in _LITTLE_WORDS.items()}
+    best, most = max(votes.items(), key=lambda vote: vote[1])
+    return best if most else None
+
+
+def is_foreign(question: str, book_language: str | None) -> bool:
+    """Whether a question is surely in another language than the book."""
+    language = language_of(question)
+    return language is not None and book_language in _NAMED and _NAMES.get(language) != book_language
+
+
+def shared_words(question: str) -> str:
+    """What a question may share with a book in another language: names and terms, without its own little words.
+
+    Of a question in another script than Latin, its Latin words.
+    """
+    language = language_of(question)
+    if language is not None and language not in _LITTLE_WORDS:
+        return " ".join(_LATIN_RUN.findall(question))
+    little = _LITTLE_WORDS[language] if language else frozenset()
+    return " ".join(word for word in words(question) if word not in little)

@@ -1,0 +1,1 @@
+"""From a question to its passages: fused, judged, followed up, located and numbered."""

@@ -1,0 +1,62 @@
+"""What a retriever knows of the index it reads, beyond the store: the lexicon, the script, and two bounded memories."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import TypeVar
+
+from rag.language.cognates import Cognates
+from rag.language.languages import is_foreign, shared_words
+from rag.language.scripts import is_latin
+from rag.lexical import Lexicon
+from rag.store.base import IndexConfig, VectorStore
+from rag.types import Chunk, DocumentRecord
+
+MOST_CHUNKS = 4096
+MOST_TERMS = 20_000
+TITLES_READ = 200
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Reading:
+    """Lives as long as one published index."""
+
+    def __init__(self, config: IndexConfig, documents: Sequence[DocumentRecord]) -> None:
+        self.config = config
+        self.documents = documents
+        self.lexicon = Lexicon(config.language, config.average_words)
+        self.titles = [document.title for document in documents if document.chunks]
+        self.latin = is_latin(" ".join(f"{document.title} {document.lead}" for document in documents[:TITLES_READ]))
+        headings = (heading.text for document in documents for heading in document.headings)
+        self._cognates = Cognates([*self.titles, *headings])
+        self._terms: OrderedDict[str, list[int]] = OrderedDict()
+        self._idf: OrderedDict[int, float] = OrderedDict()
+
+    def is_foreign(self, question: str) -> bool:
+        return is_foreign(question, self.config.language)
+
+    def searched(self, question: str) -> str:
+        """The question; of one in another language what can stand in the book, and what looks like it there."""
+        return self._cognates.translated(shared_words(question)) if self.is_foreign(question) else question
+
+    def terms(self, chunk: Chunk) -> list[int]:
+        """The chunk's stemmed terms in text order, heading path first."""
+        known = self._terms.get(chunk.id)
+        return known if known is not None else _keep(self._terms, chunk.id, self._read(chunk), MOST_CHUNKS)
+
+    async def idf(self, terms: Sequence[int], store: VectorStore) -> dict[int, float]:
+        unknown = [term for term in dict.fromkeys(terms) if term not in self._idf]
+        for term, value in zip(unknown, await store.idf(unknown) if unknown else (), strict=True):
+            _keep(self._idf, term, value, MOST_TERMS)
+        return {term: self._idf[term] for term in terms if term in self._idf}
+
+    def _read(self, chunk: Chunk) -> list[int]:
+        return self.lexicon.terms(chunk.embed_text)
+
+
+def _keep(memory: OrderedDict[K, V], key: K, value: V, limit: int) -> V:
+    memory[key] = value
+    if len(memory) > limit:
+        memory.popitem(last=False)
+    return value
