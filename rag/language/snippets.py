@@ -24,6 +24,7 @@ _HEADING_ID = re.compile(r"[ \t]*\{:?[ \t]*#[\w.:-]+[^{}\n]*\}")
 _INCLUDE = re.compile(r"\{\{[ \t]*#[^{}\n]*\}\}")  # mdBook puts a file's lines there
 _QUOTED_HEADING = re.compile(r"^#{1,6}[ \t]+")
 _KEPT = re.compile("\ue000([0-9]+)\ue001")  # private: no page says it
+_FORMULA = re.compile(r"(?<![\w$\\])\$(?=\S)([^$\n]+?)(?<=\S)\$(?![\w$])")
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 _SENTENCE_END = ".!?…。！？:："
 
@@ -31,10 +32,16 @@ _SENTENCE_END = ".!?…。！？:："
 @lru_cache(maxsize=1024)  # a dozen a search, of passages that many searches find
 def snippet(markdown: str) -> str:
     """At most 300 characters on one line, without the headings it begins with; those alone when there is no more."""
-    source = _UNDERLINE.sub(r"## \1", _INCLUDE.sub("", markdown[:_READ]))
+    source = _UNDERLINE.sub(r"## \1", _INCLUDE.sub("", _closed(markdown[:_READ])))
     found = [unit for unit in units(source) if unit.text.strip(" \t\n-*_")]
     first = next((at for at, unit in enumerate(found) if unit.kind != "heading"), 0)
     return _shortened(" ".join(" ".join(_parts(found[first:])).split()))
+
+
+def _closed(text: str) -> str:
+    """A code block that the length has cut ends where the text does, or its lines would be taken for prose."""
+    marks = _FENCE.findall(text)
+    return f"{text}\n{marks[-1].strip(' >')[:3]}" if len(marks) % 2 else text
 
 
 def _parts(found: list[Unit]) -> Iterator[str]:
@@ -64,7 +71,7 @@ def _inline(text: str) -> str:
         spans.append(span[2])
         return f"\ue000{len(spans) - 1}\ue001"
 
-    text = _CODE.sub(aside, re.sub("[\ue000\ue001]", "", text))
+    text = _FORMULA.sub(r"\1", _CODE.sub(aside, re.sub("[\ue000\ue001]", "", text)))
     for pattern in (_EMPHASIS, _EMPHASIS, _UNDERSCORES):
         text = pattern.sub(r"\2", text)
     text = html.unescape(_ESCAPE.sub(r"\1", _QUOTED_HEADING.sub("", _HEADING_ID.sub("", text))))

@@ -49,8 +49,6 @@ def take(browser: Browser, url: str, picture: Picture, folder: Path) -> None:
     if picture.name.startswith("chat"):
         visitor.ask(QUESTION)
         visitor.wait_for_answer()
-        if picture.size == DESK:
-            visitor.sources.click()
         visitor.page.wait_for_timeout(800)  # it scrolls to the end by itself first
         visitor.conversation.get_by_role("log").evaluate("element => element.scrollTo(0, 0)")
     elif picture.name.startswith("admin"):

@@ -64,3 +64,18 @@ def test_a_passage_shows_what_stands_below_its_heading() -> None:
     text = "Of lamps.\n\n## Wick {#w}\n\nTrim *it*."
     assert Passage(1, chunk(), 1.0, text).snippet == "Of lamps. Wick: Trim it."
     assert Passage(1, chunk(), 1.0, text, inner=InnerHeading(11, ("Page", "Wick"), "w")).snippet == "Trim it."
+
+
+def test_code_that_the_length_cuts_stays_code() -> None:
+    page = (
+        "## Standing\n\n```python\nimport math\n\nINERTIA = MASS * HEIGHT**2  # about the ankle\n"
+        + "x = 1\n" * 400
+        + "```\n"
+    )
+    shown = snippet(page)
+    assert shown.startswith("import math INERTIA = MASS * HEIGHT**2 # about the ankle")
+
+
+def test_formulas_lose_their_marks_and_prices_keep_them() -> None:
+    assert snippet("The lean is $10/216 = 0.046$ rad.") == "The lean is 10/216 = 0.046 rad."
+    assert snippet("It costs $5 or $10 a month.") == "It costs $5 or $10 a month."
