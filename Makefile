@@ -27,6 +27,7 @@ format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .
 
 eval: $(VENV)/dev.stamp
+	$(BIN)/python -m rag ingest
 	$(BIN)/python -m rag eval tests/evals/sample_book --baselines
 
 bench: $(VENV)/dev.stamp
