@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from rag.settings import Settings
 from tests.browser.chromium import AXE, CHROMIUM, absent, chromium
@@ -19,6 +19,7 @@ from tests.support.running import Running, running_app
 
 Visit = Callable[..., Visitor]
 StartApp = Callable[..., Running]
+PATIENCE = 20_000  # milliseconds: a page beside an ingest on a busy machine takes its time
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,9 @@ def browser() -> Iterator[Browser]:
     if not AXE.is_file():
         absent("axe-core is not installed (npm ci in widget/)")
     with chromium() as browser:
+        expect.set_options(timeout=PATIENCE)
         yield browser
+        expect.set_options(timeout=5000)
 
 
 @pytest.fixture(scope="module")
