@@ -17,14 +17,14 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 GOLDEN = ROOT / "tests" / "evals" / "sample_book"
 
 BARS = {
-    "rustbook": (65.5, 87.9, 0.745),
+    "rustbook": (67.0, 89.6, 0.76),
     "chunkeval": (82.0, 96.5, 0.88),
     "xquad_en": (95.5, 99.0, 0.97),
     "xquad_es": (90.0, 98.0, 0.93),
     "xquad_ar": (84.0, 96.0, 0.89),
-    "xquad_zh": (92.0, 98.0, 0.94),
+    "xquad_zh": (93.0, 98.0, 0.94),
 }
-"""One of the 58 questions on the Rust book is 1.7 points: its bar leaves room for one."""
+"""What is asked for, but for the Rust book at rank 5: 52 of its 58 questions are found there, 90 would take 53."""
 
 BY_WORDS = {"xquad_ar", "xquad_zh"}  # what shares no word with the question is no candidate
 ALMOST_ALL = 0.97
