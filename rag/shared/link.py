@@ -46,6 +46,9 @@ class Link:
         self._away = False
 
     async def run(self, call: Callable[[Redis], Awaitable[T]]) -> T:
+        task = asyncio.current_task()
+        assert task is not None
+        cancelled = task.cancelling()
         if time.monotonic() < self._until:
             raise Away
         try:
@@ -59,6 +62,9 @@ class Link:
                 )
             self._away = True
             raise Away from None
+        finally:
+            if task.cancelling() > cancelled:  # the client waits with Python 3.11's wait_for, which can lose a cancel
+                raise asyncio.CancelledError
         if self._away:
             _log.warning("Redis answers again: %s", self._what)
         self._away = False

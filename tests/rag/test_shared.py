@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from uuid import uuid4
 
 import pytest
+from redis.asyncio import Redis
 
 from rag.answers.conversation import MOST_ANSWER_CHARACTERS
 from rag.errors import BudgetExhausted, ConfigError
@@ -295,6 +296,23 @@ async def test_a_reader_who_leaves_in_the_middle_leaves_nothing_for_the_next(
     assert all(task.cancelled() for task in leaving)
     resumed = await asyncio.gather(*(two.resume(session) for session in sessions))
     assert resumed == [(session, (exchange(n),)) for n, session in enumerate(sessions)]
+
+
+@pytest.mark.parametrize("end", ["answer", "fail"])
+async def test_a_cancel_that_the_client_loses_ends_the_caller_all_the_same(link: Links, end: str) -> None:
+    async def lose_it(_: Redis) -> str:
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            if end == "fail":
+                raise OSError from None
+        return end
+
+    waiting = asyncio.create_task(link().run(lose_it))
+    await asyncio.sleep(0.05)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
 
 
 async def test_a_redis_that_says_nothing_is_waited_for_a_second(caplog: pytest.LogCaptureFixture) -> None:
