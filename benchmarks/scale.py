@@ -2,7 +2,8 @@
 
 Ten chunks a page. Tells how long the ingest took and how much memory of its own it held at the most, how long the
 application takes to start on the index, and how long it searches; nothing is extrapolated to another size. The vectors
-come from a loopback model server that draws them from the texts' hashes; `--dimensions` says how long they are.
+come from a loopback model server that draws them from the texts' hashes; `--dimensions` says how long they are. With
+`--folder` the book and its index stay there, and a second run only starts and searches.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -33,13 +35,15 @@ _WORDS = _TEXT.split()
 def main() -> int:
     given = _arguments()
     with (
-        tempfile.TemporaryDirectory(dir=given.folder) as folder,
+        nullcontext(given.folder) if given.folder else tempfile.TemporaryDirectory() as folder,
         upstream(plain=1, dimensions=given.dimensions) as server,
     ):
-        content, data = Path(folder) / "content", Path(folder) / "data"
-        write_book(content, given.pages, paragraphs=PARAGRAPHS)
+        content, data, told = (Path(folder) / name for name in ("content", "data", "ingested.json"))
         settings = openai_parts(server, content, data)
-        seconds, highest = _ingest(settings)
+        if not told.exists():
+            write_book(content, given.pages, paragraphs=PARAGRAPHS)
+            told.write_text(json.dumps(_ingest(settings)))
+        seconds, highest = json.loads(told.read_text())
         with served(["app.py"], settings) as application:
             found = _get(application.url, "/health")
             spent = cpu_seconds(application.process)
@@ -69,7 +73,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
     parser.add_argument("--pages", type=int, default=20_000)
     parser.add_argument("--dimensions", type=int, default=256)
-    parser.add_argument("--folder", type=Path, help="where there is room for the book and its index")
+    parser.add_argument("--folder", type=Path, help="kept, with room for the book and its index")
     return parser.parse_args()
 
 
