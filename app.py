@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from rag.build import build_conversations, build_pipeline
 from rag.errors import ConfigError
+from rag.memory import settle
 from rag.settings import Settings
 from web import logs
 from web.api import create_app
@@ -48,7 +49,9 @@ def main() -> int:
         print("\n".join(error.problems), file=sys.stderr)
         return 2
     logs.configure(settings.log_level, settings.log_json)
-    uvicorn.run(build(settings), **server_options(settings))
+    app = build(settings)
+    settle()
+    uvicorn.run(app, **server_options(settings))
     return 0
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 
 from rag import tokens
 from rag.generation.base import NOT_IN_BOOK
@@ -26,6 +27,7 @@ LEFT_OUT = "[…]"
 
 _LEAST_FOR_PASSAGES = 256
 _TAG_OVERHEAD = 24
+_BYTES_A_TOKEN = 4.0  # of prose, where nobody counts
 _MARKERS = re.compile(r"[ \t]*\[\d+\](?!:)")
 _DEFINITIONS = re.compile(r"^\[\d+\]:.*$", re.MULTILINE)
 
@@ -116,6 +118,13 @@ def _user_text(question: str, material: Sequence[_Block]) -> str:
     short = code.hexdigest()[:12]
     body = "\n\n".join(block.tagged(short) for block in material)
     return f"The code is {short}.\n\n{body}\n\nThe question:\n\n{question}"
+
+
+def fitting(passages: Sequence[Passage], budget: int) -> tuple[Passage, ...]:
+    """The first passages that hold about `budget` tokens together, one at least; nothing is counted for it."""
+    sizes = accumulate(len(passage.text.encode("utf-8", "replace")) / _BYTES_A_TOKEN for passage in passages)
+    held = tuple(passage for passage, size in zip(passages, sizes, strict=True) if size <= budget)
+    return held or tuple(passages[:1])
 
 
 def _passage_blocks(passages: Sequence[Passage], budget: int) -> tuple[tuple[Passage, ...], list[_Block]]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag import tokens
-from rag.answers.prompt import LEFT_OUT, Prompt, compose, shortened
+from rag.answers.prompt import LEFT_OUT, Prompt, compose, fitting, shortened
 from rag.generation.base import NOT_IN_BOOK
 from rag.types import Chunk, Exchange, Page, Passage
 
@@ -96,6 +96,14 @@ def test_the_budget_holds_and_no_passage_is_cut_in_silence(
     left_out = passages[len(texts) :]
     if left_out and texts and texts[0] == passages[0].text:
         assert sum(map(tokens.count, texts)) + left_out[0].chunk.tokens > min(window, 256) - 40 * (len(texts) + 1)
+
+
+def test_where_nobody_counts_the_first_passages_fit_all_the_same() -> None:
+    passages = [passage(number, "word " * 80) for number in (1, 2, 3)]  # 400 bytes, some 100 tokens
+    assert fitting(passages, 210) == tuple(passages[:2])
+    assert fitting(passages, 300) == tuple(passages)
+    assert fitting(passages, 10) == tuple(passages[:1])
+    assert fitting([], 10) == ()
 
 
 def test_a_question_longer_than_the_budget_is_whole() -> None:
