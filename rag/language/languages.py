@@ -6,6 +6,7 @@ is one of the codes below. Both sides meet in `is_foreign`.
 
 import json
 import re
+from functools import lru_cache
 from pathlib import Path
 
 from rag.language.scripts import words
@@ -46,10 +47,11 @@ _OTHER_SCRIPT_WEIGHT = 3  # a question about "PID" may be in any language
 _NAMED = frozenset(_NAMES.values())
 
 
+@lru_cache(maxsize=256)  # a search asks about its question more than once
 def language_of(question: str) -> str | None:
     """A two-letter code, by script and then by little words; None where nothing tells."""
     latin = len(_LATIN.findall(question))
-    for language, script in _SCRIPTS:
+    for language, script in () if question.isascii() else _SCRIPTS:
         if len(script.findall(question)) * _OTHER_SCRIPT_WEIGHT > latin:
             return language
     tokens = words(question)

@@ -228,13 +228,14 @@ def _scored(reading: Reading, weights: Weights, hits: Sequence[Hit], question: s
     fused = scoring.fuse(hits, weights)
     asked = reading.lexicon.terms(question)
     paired = [
-        replace(item, score=item.score + weights.pairs * scoring.pair_share(asked, reading.terms(item.hit.chunk)))
+        Scored(item.hit, item.score + weights.pairs * scoring.pair_share(asked, reading.terms(item.hit.chunk)))
         for item in fused[: scoring.PAIR_DEPTH]
     ]
-    return scoring.in_order(_boosted([*paired, *fused[scoring.PAIR_DEPTH :]], page))
+    scored = [*paired, *fused[scoring.PAIR_DEPTH :]]
+    return scoring.in_order(scored if page is None else _boosted(scored, page))
 
 
-def _boosted(scored: Iterable[Scored], page: Page | None) -> Iterable[Scored]:
+def _boosted(scored: Iterable[Scored], page: Page) -> Iterable[Scored]:
     for item in scored:
-        here = page is not None and outline.same_page(item.hit.chunk.url, page.url)
+        here = outline.same_page(item.hit.chunk.url, page.url)
         yield replace(item, score=item.score + PAGE_BOOST) if here else item

@@ -44,14 +44,18 @@ class Scored:
 
 def fuse(hits: Sequence[Hit], weights: Weights = HYBRID) -> list[Scored]:
     """The hits by fused score, best first; equal scores stand in the book's order."""
-    columns = (
-        (_share([hit.bm25 for hit in hits]), weights.bm25),
-        (_share([hit.window_bm25 or hit.bm25 for hit in hits]), weights.window_bm25),
-        (_stretch([hit.window_cosine or hit.chunk_cosine for hit in hits]), weights.window_cosine),
-        (_stretch([hit.chunk_cosine for hit in hits]), weights.chunk_cosine),
+    columns = zip(
+        _share([hit.bm25 for hit in hits]),
+        _share([hit.window_bm25 or hit.bm25 for hit in hits]),
+        _stretch([hit.window_cosine or hit.chunk_cosine for hit in hits]),
+        _stretch([hit.chunk_cosine for hit in hits]),
+        strict=True,
     )
-    scores = (sum(weight * value for value, (_, weight) in zip(row, columns, strict=True)) for row in _rows(columns))
-    return in_order(Scored(hit, score) for hit, score in zip(hits, scores, strict=True))
+    scores = [
+        weights.bm25 * whole + weights.window_bm25 * part + weights.window_cosine * near + weights.chunk_cosine * mean
+        for whole, part, near, mean in columns
+    ]
+    return in_order(map(Scored, hits, scores))
 
 
 def in_order(scored: Iterable[Scored]) -> list[Scored]:
@@ -63,25 +67,17 @@ def pair_share(question: Sequence[int], text: Sequence[int]) -> float:
 
     Both are stemmed term ids in text order, stop words out; 0 for a question of one word.
     """
-    pairs = set(pairwise(question))
+    pairs, wanted = set(pairwise(question)), set(question)
     if not pairs:
         return 0.0
-    wanted = set(question)
-    places: dict[int, list[int]] = {}
-    for place, term in enumerate(text):
-        if term in wanted:
-            places.setdefault(term, []).append(place)
-    held = [(places[first], places[second]) for first, second in pairs if first in places and second in places]
-    return sum(_near(firsts, seconds) for firsts, seconds in held) / len(pairs)
-
-
-def _near(firsts: Sequence[int], seconds: Sequence[int]) -> bool:
-    after = set(seconds)
-    return any(first + step in after for first in firsts for step in range(1, PAIR_REACH + 1))
-
-
-def _rows(columns: Sequence[tuple[list[float], float]]) -> Iterable[tuple[float, ...]]:
-    return zip(*(values for values, _ in columns), strict=True)
+    places = [(place, term) for place, term in enumerate(text) if term in wanted]
+    near = {
+        (term, other)
+        for at, (place, term) in enumerate(places)
+        for later, other in places[at + 1 : at + 1 + PAIR_REACH]
+        if later - place <= PAIR_REACH
+    }
+    return len(pairs & near) / len(pairs)
 
 
 def _share(values: list[float]) -> list[float]:

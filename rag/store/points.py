@@ -94,12 +94,12 @@ def chunk_of(point_id: str | int, payload: Mapping[str, Any]) -> Chunk:
         url=payload["url"],
         anchor=payload["anchor"],
         ordinal=payload["ordinal"],
-        lines=_pair(payload["lines"]),
-        chars=_pair(payload["chars"]),
+        lines=tuple(payload["lines"]),
+        chars=tuple(payload["chars"]),
         text=payload["text"],
         tokens=payload["tokens"],
         trail=tuple(payload["trail"]),
-        inner=tuple(_inner(heading) for heading in payload["inner"]),
+        inner=tuple(map(_inner, payload["inner"])),
     )
 
 

@@ -19,6 +19,8 @@ from rag.types import Chunk, Hit, SparseVector
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _NO_WEIGHTS: Mapping[int, float] = MappingProxyType({})
+_NO_SCORES: Mapping[str, list[float]] = MappingProxyType({})
+_UNSCORED = (0.0,)
 BEAM = 200  # candidates a graph search keeps: 97 % of the best 90 among 75,000 windows
 _OWNER = ("chunk", "windows")
 _KNOWN_TERMS = 50_000  # IDFs kept of one published index
@@ -89,40 +91,38 @@ async def _candidates(engine: Engine, query: StoreQuery, limit: int, keep: Seque
 async def _rescored(engine: Engine, query: StoreQuery, candidates: Mapping[str, int]) -> list[Hit]:
     chunk_ids = list(candidates)
     owners = {window: chunk for chunk, count in candidates.items() for window in window_ids(chunk, count)}
-    windows = list(owners)
-    everything: list[str | int] = [*chunk_ids, *owners]
+    windows: list[str | int] = list(owners)
+    whole = [chunk for chunk, count in candidates.items() if not count]  # they carry their own vector
+    embedded = [*windows, *whole] if whole else windows
     batch = [Ask(len(chunk_ids), ids=chunk_ids, payload=True)]
     if query.sparse.indices:
         batch.append(Ask(len(chunk_ids), BM25, query.sparse, chunk_ids))
     if query.sparse.indices and windows:
         batch.append(Ask(len(windows), WINDOW_BM25, query.sparse, windows))
     if query.dense is not None and query.dense.size:
-        batch.append(Ask(len(everything), DENSE, query.dense, everything))
+        batch.append(Ask(len(embedded), DENSE, query.dense, embedded))
     answers = await engine.ask(batch)
     scores = {ask.using: _scores(hits, owners) for ask, hits in zip(batch, answers, strict=True) if ask.using}
-    return [_hit(found, scores) for found in answers[0]]
+    bm25, window_bm25, cosines = (scores.get(name, _NO_SCORES) for name in (BM25, WINDOW_BM25, DENSE))
+    return [
+        _hit(found, *(of.get(str(found.id), _UNSCORED) for of in (bm25, window_bm25, cosines))) for found in answers[0]
+    ]
 
 
 def _scores(hits: Sequence[Found], owners: Mapping[int, str]) -> dict[str, list[float]]:
     """Chunk id -> the scores of the chunk itself or of its windows."""
     scores: dict[str, list[float]] = {}
-    for hit in hits:
-        chunk = owners[hit.id] if isinstance(hit.id, int) else hit.id
-        scores.setdefault(chunk, []).append(hit.score)
+    for point_id, score, *_ in hits:
+        scores.setdefault(owners[point_id] if isinstance(point_id, int) else point_id, []).append(score)
     return scores
 
 
-def _hit(found: Found, scores: Mapping[str, Mapping[str, list[float]]]) -> Hit:
-    def of(name: str) -> list[float]:
-        return scores.get(name, {}).get(chunk.id, [])
-
-    chunk = chunk_of(found.id, found.payload)
-    cosines = of(DENSE)
+def _hit(found: Found, bm25: Sequence[float], window_bm25: Sequence[float], cosines: Sequence[float]) -> Hit:
     return Hit(
-        chunk,
-        bm25=max(of(BM25), default=0.0),
-        window_bm25=max(of(WINDOW_BM25), default=0.0),
-        window_cosine=max(cosines, default=0.0),
+        chunk_of(found.id, found.payload),
+        bm25=max(bm25),
+        window_bm25=max(window_bm25),
+        window_cosine=max(cosines),
         chunk_cosine=sum(cosines) / (found.payload["norm"] or 1.0),
     )
 

@@ -84,10 +84,11 @@ class Shard:
             self._shard.update(qe.UpdateOperation.delete_points_by_filter(_filter(path=path)))
 
     def ask(self, batch: Sequence[Ask]) -> list[list[Found]]:
-        request = qe.QueryBatchRequest([_request(ask) for ask in batch])
+        filters = {id(ask.ids): _among(ask.ids) for ask in batch if ask.ids is not None}
+        request = qe.QueryBatchRequest([_request(ask, filters.get(id(ask.ids))) for ask in batch])
         with _engine_call(self._where):
             answers = self._shard.query_batch(request)
-        return [[_found(ask, point) for point in points] for ask, points in zip(batch, answers, strict=True)]
+        return [_found(ask, points) for ask, points in zip(batch, answers, strict=True)]
 
     def scroll(self, *, payload: bool, **fields: str) -> Iterator[list[tuple[str, dict[str, Any]]]]:
         """Id and payload of every point with these fields, page by page."""
@@ -145,26 +146,37 @@ def _filter(**fields: str) -> qe.Filter:
     return qe.Filter(must=[qe.FieldCondition(key=key, match=qe.MatchValue(value)) for key, value in fields.items()])
 
 
-def _request(ask: Ask) -> qe.QueryRequest:
-    ids = None if ask.ids is None else cast(set[int | UUID | str], set(ask.ids))
+def _among(ids: Sequence[str | int]) -> qe.Filter:
+    return qe.Filter(must=[qe.HasIdCondition(cast(set[int | UUID | str], set(ids)))])
+
+
+def _request(ask: Ask, among: qe.Filter | None) -> qe.QueryRequest:
     return qe.QueryRequest(
         limit=ask.limit,
         query=None if ask.vector is None else qe.Query.Nearest(_vector(ask.vector), using=ask.using),
-        filter=None if ids is None else qe.Filter(must=[qe.HasIdCondition(ids)]),
+        filter=among,
         with_payload=list(ask.payload) if isinstance(ask.payload, tuple) else ask.payload,
         with_vector=[ask.using] if ask.weights else False,
-        params=qe.SearchParams(hnsw_ef=BEAM) if ask.using == DENSE and ids is None else None,
+        params=qe.SearchParams(hnsw_ef=BEAM) if ask.using == DENSE and among is None else None,
     )
 
 
-def _found(ask: Ask, point: qe.ScoredPoint) -> Found:
+def _found(ask: Ask, points: Sequence[qe.ScoredPoint]) -> list[Found]:
     """Reads only what was asked for: each attribute is made anew by the engine."""
-    given = point.id
-    point_id = given if isinstance(given, int) else str(given)
     if ask.weights:
-        sparse = cast(dict[str, qe.SparseVector], point.vector)[ask.using]
-        return Found(point_id, point.score, weights=dict(zip(sparse.indices, sparse.values, strict=True)))
-    return Found(point_id, point.score, point.payload or {}) if ask.payload else Found(point_id, point.score)
+        return [Found(_id(point.id), point.score, weights=_weights(point, ask.using)) for point in points]
+    if ask.payload:
+        return [Found(_id(point.id), point.score, point.payload or {}) for point in points]
+    return [Found(_id(point.id), point.score) for point in points]
+
+
+def _id(given: str | int | UUID) -> str | int:
+    return given if isinstance(given, int) else str(given)
+
+
+def _weights(point: qe.ScoredPoint, name: str) -> dict[int, float]:
+    sparse = cast(dict[str, qe.SparseVector], point.vector)[name]
+    return dict(zip(sparse.indices, sparse.values, strict=True))
 
 
 def _vector(vector: SparseVector | Vectors) -> Any:  # noqa: ANN401
