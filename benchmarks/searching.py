@@ -1,8 +1,8 @@
 """Hybrid search through `pipeline.search` against the bare engine calls it makes: how much is added, at the median.
 
 Synthetic chunks with vectors of 384 dimensions go through the real writer. Every question is new, and both sides get
-the same ones in turns: the whole search, then the same requests put straight to the engine and what comes back read.
-CPU time, which is what a search takes on an idle core.
+the same ones in turns: the whole search, and the same questions put straight to the engine and what comes back read.
+Both have answered others before, as a running application has.
 """
 
 import asyncio
@@ -32,11 +32,12 @@ from rag.pipeline import Book, Pipeline, Worker
 from rag.search.retrieval import Retriever
 from rag.store.base import IndexConfig, IndexedChunk, IndexedWindow
 from rag.store.edge import EdgeStore, edge_writer_for
-from rag.store.shard import Shard
+from rag.store.search import Ask, Found
+from rag.store.shard import Shard, request
 from rag.types import Chunk, DocumentRecord
 
 SIZES, LARGE = (1_000, 10_000), 100_000
-QUESTIONS = 120
+QUESTIONS, WARMING = 120, 120
 _DIMENSIONS = 384
 _PER_PAGE = 10
 _WORDS = [f"{first}{second}{third}" for first in "bdfgkl" for second in ("a", "ero", "in", "osa", "u") for third in
@@ -75,39 +76,41 @@ async def _measure(chunks: int, *, quick: bool) -> Figure:
 
 
 async def _searches(data: Path, count: int) -> tuple[float, float]:
-    """CPU seconds of a whole search and of its engine calls, medians."""
+    """Seconds of a whole search and of its engine calls, medians."""
     store, chance = EdgeStore(data), random.Random(2)
-    questions = [f"How does the {' '.join(_text(chance, 6))} work in case {number}?" for number in range(count)]
+    asked = [f"How does the {' '.join(_text(chance, 6))} work in case {number}?" for number in range(count + WARMING)]
+    questions, others = asked[:count], asked[count:]
     whole, bare = list[float](), list[float]()
     async with _pipeline(store, data) as first:
-        requests = await _requests(first, store, questions)
+        batches = await _batches(first, store, questions)
         pipeline = _pipeline(store, data)  # knows nothing of what the first one was asked
-        await pipeline.search("What is the first question?", 5)
+        for question in others:
+            await pipeline.search(question, 5)
         engine = _shard(store)._shard
         for number, question in enumerate(questions):
-            began = time.process_time()
-            for request in requests[number - count // 2]:  # another's, or the engine's memory were warm for it
-                _read(engine.query_batch(request))
-            answered = time.process_time()
+            began = time.perf_counter()
+            for batch in batches[number - count // 2]:  # another's, or the engine's memory were warm for it
+                _read(engine.query_batch(request(batch)))
+            answered = time.perf_counter()
             found = await pipeline.search(question, 5)
-            whole.append(time.process_time() - answered)
+            whole.append(time.perf_counter() - answered)
             bare.append(answered - began)
             assert found.passages
     return statistics.median(whole), statistics.median(bare)
 
 
-async def _requests(pipeline: Pipeline, store: EdgeStore, questions: Sequence[str]) -> list[list[Any]]:
+async def _batches(pipeline: Pipeline, store: EdgeStore, questions: Sequence[str]) -> list[list[Sequence[Ask]]]:
     """What the engine is asked for each of the questions."""
     await pipeline.search("What is the first question?", 5)  # loads and calibrates
-    shard = _shard(store)
-    watched = _Watched(shard._shard)
-    shard._shard = watched  # type: ignore[assignment]
+    assert store._reader is not None
+    watched = _Watched(store._reader.shard)
+    store._reader.shard = watched  # type: ignore[assignment]
     made = []
     for question in questions:
-        watched.requests = []
+        watched.batches = []
         await pipeline.search(question, 5)
-        made.append(watched.requests)
-    shard._shard = watched.engine
+        made.append(watched.batches)
+    store._reader.shard = watched.shard
     return made
 
 
@@ -121,14 +124,14 @@ def _read(answers: Sequence[Sequence[qe.ScoredPoint]]) -> list[list[Any]]:
 
 
 class _Watched:
-    """The engine, remembering what it was asked."""
+    """The shard, remembering what it was asked."""
 
-    def __init__(self, engine: qe.EdgeShard) -> None:
-        self.engine, self.requests = engine, list[Any]()
+    def __init__(self, shard: Shard) -> None:
+        self.shard, self.batches = shard, list[Sequence[Ask]]()
 
-    def query_batch(self, request: Any) -> Any:
-        self.requests.append(request)
-        return self.engine.query_batch(request)
+    def ask(self, batch: Sequence[Ask]) -> list[list[Found]]:
+        self.batches.append(batch)
+        return self.shard.ask(batch)
 
 
 def _pipeline(store: EdgeStore, data: Path) -> Pipeline:

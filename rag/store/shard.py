@@ -84,10 +84,8 @@ class Shard:
             self._shard.update(qe.UpdateOperation.delete_points_by_filter(_filter(path=path)))
 
     def ask(self, batch: Sequence[Ask]) -> list[list[Found]]:
-        filters = {id(ask.ids): _among(ask.ids) for ask in batch if ask.ids is not None}
-        request = qe.QueryBatchRequest([_request(ask, filters.get(id(ask.ids))) for ask in batch])
         with _engine_call(self._where):
-            answers = self._shard.query_batch(request)
+            answers = self._shard.query_batch(request(batch))
         return [_found(ask, points) for ask, points in zip(batch, answers, strict=True)]
 
     def scroll(self, *, payload: bool, **fields: str) -> Iterator[list[tuple[str, dict[str, Any]]]]:
@@ -144,6 +142,12 @@ def _config(dimensions: int, *, graph: bool = False) -> qe.EdgeConfig:
 
 def _filter(**fields: str) -> qe.Filter:
     return qe.Filter(must=[qe.FieldCondition(key=key, match=qe.MatchValue(value)) for key, value in fields.items()])
+
+
+def request(batch: Sequence[Ask]) -> qe.QueryBatchRequest:
+    """What is asked among the same ids shares one filter."""
+    filters = {id(ask.ids): _among(ask.ids) for ask in batch if ask.ids is not None}
+    return qe.QueryBatchRequest([_request(ask, filters.get(id(ask.ids))) for ask in batch])
 
 
 def _among(ids: Sequence[str | int]) -> qe.Filter:
