@@ -1,7 +1,6 @@
 """From the start of the process to /health, and the memory it then holds, against a bare mounted Gradio app.
 
-Starting is work on one core: its CPU seconds count, in turns, so that a busy machine delays neither side more. Memory
-is resident, with the sample book ingested and ten questions answered.
+The start is taken on the clock, in turns. Memory is resident, with the sample book ingested and ten questions answered.
 """
 
 import asyncio
@@ -42,9 +41,9 @@ def _start(settings: dict[str, object], rounds: int) -> tuple[Figure, float]:
                 cpu[place].append(server.cpu)
                 wall[place].append(server.seconds)
                 held += [memory(server.process)] if place == 0 else []
-    low, taken = map(statistics.median, cpu)
-    waited = [f"{statistics.median(times):.1f} s" for times in wall]
-    sides = f"{low:.1f} s CPU bare, {taken:.1f} s here (on the clock {waited[0]} and {waited[1]})"
+    low, taken = map(statistics.median, wall)
+    spent = [f"{statistics.median(times):.1f} s" for times in cpu]
+    sides = f"{low:.1f} s bare, {taken:.1f} s here (CPU {spent[0]} and {spent[1]})"
     return Figure("start", "Start to `/health` ÷ a bare mounted Gradio app", taken / low, 1.3, sides=sides), max(held)
 
 
