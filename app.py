@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from rag.build import build_conversations, build_pipeline
 from rag.errors import ConfigError
-from rag.memory import settle
+from rag.memory import hoard_little, settle
 from rag.settings import Settings
 from web import logs
 from web.api import create_app
@@ -48,6 +48,7 @@ def main() -> int:
     except ConfigError as error:
         print("\n".join(error.problems), file=sys.stderr)
         return 2
+    hoard_little()
     logs.configure(settings.log_level, settings.log_json)
     app = build(settings)
     settle()

@@ -3,21 +3,22 @@
 The start is taken on the clock, in turns. Memory is resident, with the sample book ingested and ten questions answered.
 """
 
-import asyncio
+import json
 import statistics
 import tempfile
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 from benchmarks.figures import ROOT, Figure
 from benchmarks.processes import memory, served
-from benchmarks.reader import ask
 from benchmarks.serving import ingested, openai_parts, question, upstream
 
 
 def measure(*, quick: bool) -> list[Figure]:
     with upstream(pieces=30) as server, tempfile.TemporaryDirectory() as folder:
         with_openai = openai_parts(server, ROOT / "content", Path(folder) / "openai")
-        local = with_openai | {"embedder": "local", "data_dir": Path(folder) / "local"}
+        local = {name: value for name, value in with_openai.items() if name != "openai_base_url"}
+        local["data_dir"] = Path(folder) / "local"
         ingested(with_openai)
         ingested(local)
         start, floor = _start(with_openai, 1 if quick else 3)
@@ -51,5 +52,12 @@ def _held(settings: dict[str, object]) -> float:
     """Megabytes of the application after some answers."""
     with served(["app.py"], settings) as server:
         for number in range(10):
-            asyncio.run(ask(server.port, question(number)))
+            _ask(server.url, question(number))
         return memory(server.process)
+
+
+def _ask(url: str, words: str) -> None:
+    body = json.dumps({"question": words}).encode()
+    asked = Request(f"{url}/chat", body, {"content-type": "application/json"})
+    with urlopen(asked, timeout=60) as answer:
+        assert b'"done"' in answer.read()

@@ -162,6 +162,9 @@ def _load(model_path: Path | None, threads: int) -> _Encoder:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = min(2, threads)
     options.inter_op_num_threads = 1
+    # Texts differ in length: a plan for each, and an arena grown to the longest, would keep 30 MB between questions.
+    options.enable_mem_pattern = False
+    options.enable_cpu_mem_arena = False
     options.log_severity_level = 4  # failures come as exceptions; hardware probing need not fill the log
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave the cores to others
     try:
