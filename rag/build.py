@@ -97,7 +97,6 @@ def build_ingestion(settings: Settings) -> "Ingestion":
         overlap_tokens=settings.chunk_overlap_tokens,
         windows=settings.embed_windows,
         language=settings.book_language,
-        batch=1024 if settings.uses_openai_embeddings else 64,
         in_flight=4 if settings.uses_openai_embeddings else 2,
     )
 

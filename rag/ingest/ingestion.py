@@ -2,7 +2,7 @@
 
     look      every file is hashed and compared with what the index holds
     cut       new documents become chunks and the texts that are embedded, kept in a file until they are needed
-    embed     in groups, several in flight, while the store takes what has come back
+    embed     in groups, several in flight, while others are cut and the store takes what has come back
     publish   the new index is made durable, then visible
 
 Running it again is always safe. Leaving the generator early, or the process, leaves the old index as it was.
@@ -13,6 +13,7 @@ import logging
 from collections.abc import AsyncGenerator, Container, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -25,7 +26,7 @@ from rag.embedding.cache import CachedEmbedder
 from rag.errors import ContentError, IngestRunning, ModelError
 from rag.events import FileProblem, IngestEvent, Planned
 from rag.ingest.cutting import Cutter
-from rag.ingest.indexing import embedded, indexed
+from rag.ingest.indexing import Embeddings, indexed
 from rag.ingest.prices import cost
 from rag.ingest.recipe import Recipe, average_words
 from rag.ingest.spool import CutDocument, Spool
@@ -93,9 +94,10 @@ async def ingest(
     if survey.scope is not None and survey.index.config is not None and not recipe.made(survey.index.config):
         yield tally.warn("rebuild", "The index was made with other settings, and so the whole book is ingested.")
         survey = survey.unscoped()
+    ahead = Embeddings(embedder, batch=parts.batch, in_flight=parts.in_flight)
     with Spool(parts.data_dir) as spool:
-        run = _Run(parts, survey, tally, spool, embedder, recipe, force)
-        async with aclosing(run.events(dry_run)) as events:
+        run = _Run(parts, survey, tally, spool, embedder, ahead, recipe, force, dry_run)
+        async with ahead, aclosing(run.events()) as events:
             async for event in events:
                 yield event
 
@@ -155,13 +157,15 @@ class _Run:
     tally: Tally
     spool: Spool
     embedder: Embedder
+    ahead: Embeddings
     recipe: Recipe
     force: bool
+    dry_run: bool
     rebuild: bool = False
     chunks_to_embed: int = 0
     tokens_to_embed: int = 0
 
-    async def events(self, dry_run: bool) -> AsyncGenerator[IngestEvent, None]:
+    async def events(self) -> AsyncGenerator[IngestEvent, None]:
         """Straight down; what cannot be indexed is told as it is met."""
         self.rebuild = not self.recipe.made(self.survey.index.config) or (self.force and self.survey.scope is None)
         self.tally.total_files = len(self.survey.files)
@@ -175,7 +179,7 @@ class _Run:
                 yield event
         planned = self._planned()
         yield planned
-        if dry_run:
+        if self.dry_run:
             return
         self._count(planned)
         if self.tally.problems and not (self.spool.records or (planned.unchanged and not self.rebuild)):
@@ -223,6 +227,8 @@ class _Run:
         self.chunks_to_embed += sum(tokens is not None for tokens in document.new)
         self.tokens_to_embed += sum(tokens or 0 for tokens in document.new)
         self.spool.write(document)
+        if not self.dry_run:
+            self.ahead.offer(document)
         return None
 
     async def _weighed(self, document: CutDocument) -> CutDocument:
@@ -316,17 +322,19 @@ class _Run:
     async def _replace(
         self, writer: IndexWriter, config: IndexConfig, done: Container[str]
     ) -> AsyncGenerator[IngestEvent, None]:
-        parts, tally = self.parts, self.tally
+        tally = self.tally
         lexicon = Lexicon(config.language, config.average_words)
         total = sum(record.chunks for record in self.spool.records.values())
         stored = 0
         tally.stage = "embedding" if self.chunks_to_embed else "storing"
         yield tally.progressed()
-        waiting = (document for document in self.spool.read() if document.record.path not in done)
-        ready = embedded(waiting, self.embedder, batch=parts.batch, in_flight=parts.in_flight)
-        async with aclosing(ready):
+        rest = islice(self.spool.read(), self.ahead.taken, None)
+        waiting = (document for document in rest if document.record.path not in done)
+        async with aclosing(self.ahead.vectors(waiting)) as ready:
             async for document, vectors in ready:
-                chunks = indexed(document, vectors, lexicon, windowed=parts.windows)
+                if document.record.path in done:
+                    continue
+                chunks = indexed(document, vectors, lexicon, windowed=self.parts.windows)
                 tally.chunks_deleted += await writer.replace(document.record, chunks)
                 stored += len(chunks)
                 tally.store(document, stored, total)
