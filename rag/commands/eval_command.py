@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from rag.embedding.local import NoEmbedder
 from rag.errors import ModelError
-from rag.evaluating import evaluation
 from rag.evaluating.batch import search_all
-from rag.evaluating.evaluation import Answer, Outcome, Report
+from rag.evaluating.evaluation import Answer, Outcome, outcomes
 from rag.evaluating.questions import Question, load
+from rag.evaluating.report import Report, report, table, total
 from rag.events import Done, Finished
 from rag.search.retrieval import Retriever
 from rag.types import Citation, DocumentRecord
@@ -77,9 +77,9 @@ async def _evaluate(options: argparse.Namespace) -> int:
     reports = [await _report(path, options) for path in options.sets]
     if options.json:
         content = {"sets": [one.as_json(baselines=options.baselines) for one in reports]}
-        print(json.dumps(content | {"mean": evaluation.total(reports)}, ensure_ascii=False, indent=1))
+        print(json.dumps(content | {"mean": total(reports)}, ensure_ascii=False, indent=1))
     else:
-        print(evaluation.table(reports, baselines=options.baselines))
+        print(table(reports, baselines=options.baselines))
     wanted = options.min_hit5
     low = [one for one in reports if wanted is not None and one.retrieval["hit@5"].value < wanted]
     for one in low:
@@ -100,7 +100,7 @@ async def _report(path: Path, options: argparse.Namespace) -> Report:
     asked = _spread([question for question in questions if question.answerable], options.answers)
     async with _opened(settings) as (retriever, documents), _answering(settings, asked) as answer:
         found = [outcome async for outcome in _told(path, questions, retriever, documents, answer)]
-    return evaluation.report(path.stem, found)
+    return report(path.stem, found)
 
 
 async def _told(
@@ -111,7 +111,7 @@ async def _told(
     answer: Answer,
 ) -> AsyncIterator[Outcome]:
     """The outcomes, counted on a terminal."""
-    async with aclosing(evaluation.outcomes(questions, retriever, documents, answer)) as found:
+    async with aclosing(outcomes(questions, retriever, documents, answer)) as found:
         done = 0
         async for outcome in found:
             done += 1

@@ -8,9 +8,10 @@ import pytest
 from rag.__main__ import main
 from rag.answers.citations import nearest_quote
 from rag.errors import ContentError
-from rag.evaluating.evaluation import Outcome, book_links, is_valid, report, table, total
+from rag.evaluating.evaluation import Outcome, book_links, is_valid
 from rag.evaluating.judging import figure, figures, rank_of
-from rag.evaluating.questions import Question, exchanges, load
+from rag.evaluating.questions import Question, exchanges, languages, load
+from rag.evaluating.report import report, table, total
 from rag.types import Citation, DocumentRecord, Exchange, OutlineHeading, Passage
 from tests.support.books import write_book
 from tests.support.hits import chunk
@@ -139,6 +140,57 @@ def test_the_report_splits_what_it_counts() -> None:
     assert json.loads(json.dumps(one.as_json()))["retrieval"]["hit@1"]["value"] == pytest.approx(1 / 3)
 
 
+def test_a_set_in_several_languages_is_reported_by_each() -> None:
+    one = report(
+        "set",
+        [
+            outcome(1, language="en"),
+            outcome(None, language="en"),
+            outcome(1, language="en", grounded=False),
+            outcome(2, language="de", grounded=False),
+            outcome(None, language="de", answerable=False, gold_doc=(), gold=(), grounded=False),
+            outcome(None, language="ur", answerable=False, gold_doc=(), gold=(), grounded=True),
+        ],
+    )
+    english, german, urdu = (one.languages[name] for name in ("en", "de", "ur"))
+    assert list(one.languages) == ["en", "de", "ur"]
+    assert [part.questions for part in (english, german, urdu)] == [3, 2, 1]
+    assert (english.kept, english.refused) == (figure([1.0, 1.0, 0.0]), None)
+    assert english.retrieval == figures([1, None, 1])
+    assert english.retrieval["hit@1"].low < english.retrieval["hit@1"].value < english.retrieval["hit@1"].high
+    assert german.retrieval["mrr@10"].value == 0.5
+    assert (german.kept, german.refused) == (figure([0.0]), figure([1.0]))
+    assert (urdu.retrieval, urdu.kept, urdu.refused) == ({}, None, figure([0.0]))
+    assert json.loads(json.dumps(one.as_json()))["languages"]["de"]["refused"]["value"] == 1.0
+    shown = table([one], baselines=False)
+    rows = {" ".join(line.split()[2:4]): line.split()[4:] for line in shown.splitlines()[2:5]}
+    assert rows["in de"][0] == "0.0"
+    assert rows["in de"][3] == "100.0"
+    assert rows["in ur"] == ["-"] * 5
+    assert "set, in de: unanswerable questions refused 100.0" in shown
+    assert "set, in en: unanswerable" not in shown
+
+
+def test_a_set_in_one_language_is_not_split() -> None:
+    one = report("set", [outcome(1, language="en"), outcome(2, question="And the wick?"), outcome(2, question="PID?")])
+    assert one.languages == {}
+    assert "in en" not in table([one])
+
+
+def test_a_language_is_the_sets_own_or_told() -> None:
+    asked = [question(language="en", question="Zero moment point?"), question(question="¿Qué es el par de un motor?")]
+    assert languages(asked) == ["en", "es"]
+    assert languages([*asked, question(question="PID?")]) == ["en", "es", "other"]
+    assert languages([]) == []
+
+
+def test_a_question_that_is_told_wrong_is_no_language() -> None:
+    asked = [question(question="How is the wick trimmed?")] * 99
+    odd = question(question="¿Qué es el par de un motor?")
+    assert set(languages([*asked, odd])) == {"en"}
+    assert languages([*asked, question(question="Wie hell ist die Lampe?", language="de"), odd])[-2:] == ["de", "other"]
+
+
 @pytest.mark.parametrize(
     "history",
     [
@@ -210,6 +262,20 @@ def test_eval_fails_below_the_bar(tmp_path: Path, capsys: pytest.CaptureFixture[
     captured = capsys.readouterr()
     assert "hit@5 is 50.0 %, below 90.0 %" in captured.err
     assert "lighthouse" in captured.out
+
+
+def test_eval_tells_the_languages_of_a_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = written_set(tmp_path / "lighthouse")
+    row = {"id": "d", "question": "¿Qué es wick?", "gold_doc": ["01-lamp/01-oil.md"]}
+    with (made / "questions.jsonl").open("a", encoding="utf-8") as file:
+        file.write("\n" + json.dumps(row))
+    assert main(["eval", str(made), "--json", "--answers", "0"]) == 0
+    parts = json.loads(capsys.readouterr().out)["sets"][0]["languages"]
+    assert {name: part["questions"] for name, part in parts.items()} == {"en": 3, "es": 1}
+    assert parts["en"]["refused"]["value"] == 1.0
+    assert set(parts["es"]["retrieval"]) == {"hit@1", "hit@3", "hit@5", "hit@10", "mrr@10"}
+    assert main(["eval", str(made), "--answers", "0"]) == 0
+    assert "  in es  " in capsys.readouterr().out
 
 
 def test_batch_gives_k_hits_for_every_question(
