@@ -13,8 +13,16 @@ UV := $(shell command -v uv 2>/dev/null)
 run: $(VENV)/run.stamp
 	$(BIN)/python app.py
 
+# Two workers share the files; then, with nothing beside them, the tests that need the machine for themselves.
 test: $(VENV)/dev.stamp
+ifdef TESTS
 	$(BIN)/python -m pytest $(TESTS)
+else
+	failed=0; \
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not alone' || failed=1; \
+	$(BIN)/python -m pytest -m alone || failed=1; \
+	exit $$failed
+endif
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .

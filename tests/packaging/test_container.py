@@ -7,7 +7,6 @@ be lent is to read: the interpreter of a virtual environment may live in a home 
 import os
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -24,6 +23,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.packaging.dockerfile import Ignored, Instruction, copied, read, variables
+from tests.support.ports import free_port
 
 INSTRUCTIONS = read((ROOT / "Dockerfile").read_text(encoding="utf-8"))
 UID = 1000
@@ -92,7 +92,7 @@ def container() -> Iterator[Container]:
             root.chmod(0o755)
             for folder in (home, data):
                 os.chown(folder, UID, UID)
-        yield Container(app, home, data, _free_port())
+        yield Container(app, home, data, free_port())
     finally:
         for path in [app, *app.rglob("*")]:
             if path.is_dir():
@@ -114,13 +114,6 @@ def _copy(app: Path) -> None:
 def _make_read_only(app: Path) -> None:
     for path in [*app.rglob("*"), app]:
         path.chmod(0o555 if path.is_dir() else 0o444)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def _files(folder: Path) -> dict[str, tuple[int, int]]:

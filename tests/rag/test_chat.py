@@ -318,6 +318,7 @@ async def test_without_vectors_the_words_are_searched(openai_server: OpenAIServe
         assert only(events, Done).answered
 
 
+@pytest.mark.alone
 async def test_leaving_closes_the_call_to_the_model(opened: Open, openai_server: OpenAIServer) -> None:
     pipeline = await opened(openai_server)
     openai_server.next(Stall(after=3), route="chat")

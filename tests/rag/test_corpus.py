@@ -252,6 +252,7 @@ def test_the_flavor_is_part_of_the_document(tmp_path: Path) -> None:
     assert (only(tmp_path / "src").flavor, only(tmp_path / "src").url) == ("mdbook", "/a.html")
 
 
+@pytest.mark.alone
 def test_a_thousand_unchanged_files_are_planned_at_once(tmp_path: Path) -> None:
     for at in range(1_000):
         write(tmp_path, {f"{at % 20:02}-part/{at:04}-page.md": f"---\ntitle: Page {at}\n---\n" + "Some text. " * 800})

@@ -76,6 +76,7 @@ async def test_nothing_to_embed(embedder: LocalEmbedder) -> None:
     assert (await embedder.embed_documents([])).shape == (0, DIMENSIONS)
 
 
+@pytest.mark.alone
 async def test_the_event_loop_stays_free_while_texts_are_embedded(embedder: LocalEmbedder) -> None:
     texts = ["The humanoid balances on one foot while the other swings. " * 8] * 40
     work = asyncio.create_task(embedder.embed_documents(texts))

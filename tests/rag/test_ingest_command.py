@@ -173,6 +173,7 @@ def test_a_second_ingest_waits_for_nobody(content: Path, data: Path, slow_server
     assert first.wait(60) == 0
 
 
+@pytest.mark.alone
 def test_a_second_run_of_a_thousand_files_is_quick(tmp_path: Path) -> None:
     """Python's start, the imports and the hashing of every file included; nothing is embedded, loaded or written."""
     content, data = tmp_path / "content", tmp_path / "data"

@@ -16,6 +16,7 @@ from tests.support.ingesting import Contents, command, contents, environment, fi
 from tests.support.openai_script import Limits
 from tests.support.openai_server import OpenAIServer
 
+pytestmark = pytest.mark.alone  # a run is killed at moments of one that was timed
 QUESTIONS = ["How does the tendon torque the gait?", "Which filter reduces the noise of the encoder?", "page 17"]
 MOMENTS = [0.05, 0.2, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0]  # shares of an undisturbed run
 

@@ -405,6 +405,7 @@ async def test_leaving_early_leaves_the_old_index(book: Book, openai_server: Ope
     assert len(await book.records()) == 6
 
 
+@pytest.mark.alone
 async def test_cancelling_ends_the_calls_under_way(book: Book, openai_server: OpenAIServer) -> None:
     openai_server.limit(latency=30.0)
     task = asyncio.create_task(book.ingest())

@@ -116,6 +116,7 @@ async def test_the_worker_is_nice(world: World) -> None:
 
 
 @pytest.mark.parametrize("script", [SLOW, STUBBORN], ids=["polite", "stubborn"])
+@pytest.mark.alone
 async def test_cancel_takes_less_than_a_second(world: World, script: str) -> None:
     jobs = world.jobs(script)
     task_id = (await jobs.start()).snapshot.task_id
@@ -241,6 +242,7 @@ async def test_a_history_that_cannot_be_written_does_not_stop_the_ingest(tmp_pat
     assert last.status == "completed"
 
 
+@pytest.mark.alone
 async def test_close_ends_the_worker(world: World, tmp_path: Path) -> None:
     mark = tmp_path / "pid"
     jobs = world.jobs(f"Path({str(mark)!r}).write_text(str(os.getpid()))\n" + STUBBORN)

@@ -121,6 +121,7 @@ async def test_a_newer_index_is_taken_up(pipeline: Pipeline, book: Path) -> None
     assert isinstance(before[-1], Done)
 
 
+@pytest.mark.alone
 async def test_the_model_s_state_is_checked_within_bounds(book: Path, openai_server: OpenAIServer) -> None:
     def settings() -> Settings:
         return book_settings(

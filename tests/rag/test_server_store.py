@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 import subprocess
 import sys
 import warnings
@@ -18,6 +17,7 @@ from rag.store.base import IndexConfig
 from rag.store.server import ServerStore
 from rag.store.server_writer import server_writer_for
 from tests.support.indexed import CONFIG, indexed, page
+from tests.support.ports import free_port
 from tests.support.store_process import QUERY
 
 NAME = "book"
@@ -244,9 +244,7 @@ async def test_a_failing_server_is_one_sentence_without_the_key(answer: Answer, 
 
 
 async def test_a_server_that_is_not_there_is_told_over_either_protocol() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     for prefer_grpc in (True, False):
         store = ServerStore(f"http://127.0.0.1:{port}", collection=NAME, timeout=1, prefer_grpc=prefer_grpc)
         with pytest.raises(StoreUnavailable, match=rf"127\.0\.0\.1:{port} cannot be reached; check QDRANT_URL"):

@@ -246,6 +246,7 @@ async def test_the_budget_holds_while_redis_is_away_and_catches_up(link: Links, 
 # Redis itself
 
 
+@pytest.mark.alone
 async def test_a_redis_that_is_gone_is_told_once_and_costs_next_to_nothing(
     link: Links, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -315,6 +316,7 @@ async def test_a_cancel_that_the_client_loses_ends_the_caller_all_the_same(link:
         await waiting
 
 
+@pytest.mark.alone
 async def test_a_redis_that_says_nothing_is_waited_for_a_second(caplog: pytest.LogCaptureFixture) -> None:
     async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()

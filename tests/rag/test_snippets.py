@@ -54,6 +54,7 @@ def test_anything_is_one_bounded_line(markdown: str) -> None:
 
 
 @pytest.mark.parametrize("part", ["*", "_a", "`", "[a](", "<a ", "{#", "| - ", "$$", "> # ", "a\n-", "&#", "**a "])
+@pytest.mark.alone
 def test_no_text_takes_long(part: str) -> None:
     start = time.process_time()
     snippet(part * 100_000)

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import httpx
 
 from rag.settings import Settings
 from tests.conftest import ROOT
+from tests.support.ports import free_port
 
 START_SECONDS = 120
 
@@ -39,9 +39,7 @@ class AppProcess:
 @contextlib.contextmanager
 def app_process(folder: Path, settings: Mapping[str, str]) -> Iterator[AppProcess]:
     """Runs in `folder`, where its log is kept, and need not answer yet; ended as a service is ended."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
     kept = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
     environment = {**kept, **settings, "HOST": "127.0.0.1", "PORT": str(port)}

@@ -10,14 +10,14 @@ from typing import Self
 
 import pytest
 
+from tests.support.ports import free_port
+
 
 class RedisServer:
     """`stop` ends it and forgets everything in it; `start` begins again on the same port."""
 
     def __init__(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -114,6 +114,7 @@ def test_a_selection_says_what_this_means(start: Start) -> None:
     assert only(events, "sources")["sources"][0]["path"] == "02-sea/01-fog.md"
 
 
+@pytest.mark.alone
 def test_leaving_closes_the_models_call_within_a_second(
     start: Start, openai_settings: dict[str, Any], openai_server: OpenAIServer
 ) -> None:

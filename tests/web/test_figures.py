@@ -102,6 +102,7 @@ async def test_it_stays_small(tmp_path: Path) -> None:
         assert database.execute("SELECT count(*) FROM asked WHERE day = ?", (old,)).fetchone() == (0,)
 
 
+@pytest.mark.alone
 async def test_a_locked_file_holds_nobody_up(tmp_path: Path) -> None:
     with opened(tmp_path) as figures, closing(sqlite3.connect(tmp_path / "figures.sqlite3")) as other:
         other.execute("BEGIN IMMEDIATE")

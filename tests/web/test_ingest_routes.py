@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.support.books import many_pages
 from tests.web.conftest import ADMIN, Start, events_of
@@ -78,6 +79,7 @@ def test_a_dry_run_says_what_would_change_and_changes_nothing(start: Start, tmp_
     assert states["02-sea/01-fog.md"] == "removed"
 
 
+@pytest.mark.alone
 def test_a_second_call_joins_and_cancel_stops_within_a_second(start: Start, tmp_path: Path) -> None:
     app = start()
     many_pages(tmp_path / "content", 300)
@@ -114,6 +116,7 @@ def test_a_restart_with_nothing_changed_ingests_nothing(start: Start) -> None:
     assert status(again.url)["task_id"] == task
 
 
+@pytest.mark.alone
 def test_readers_are_answered_while_the_index_is_rebuilt(start: Start, tmp_path: Path) -> None:
     app = start()
     many_pages(tmp_path / "content", 150)

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ import yaml
 from tests.conftest import ROOT
 from tests.support.books import many_pages, write_book
 from tests.support.openai_server import OpenAIServer
+from tests.support.ports import free_port
 from tests.web.conftest import ADMIN, Start, ask, only
 
 QUESTION = "How often must the wick be trimmed?"
@@ -152,9 +152,7 @@ def test_identical_questions_at_once_share_one_call(
 @pytest.fixture
 def process(tmp_path: Path) -> Any:
     """`python app.py` itself, with a stream left open when it is told to stop."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     content = write_book(tmp_path / "content")
     environment = {
         **os.environ, "CONTENT_DIR": str(content), "DATA_DIR": str(tmp_path / "data"), "PORT": str(port),
@@ -167,6 +165,7 @@ def process(tmp_path: Path) -> Any:
     child.wait()
 
 
+@pytest.mark.alone
 def test_the_end_is_clean_within_four_seconds_with_streams_open(process: tuple[subprocess.Popen[str], str]) -> None:
     child, url = process
     deadline = time.monotonic() + 60

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import httpx
 import itsdangerous
 
 from tests.support.books import write_book
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 SPACE = {
@@ -34,9 +34,7 @@ SPACE = {
 @contextmanager
 def application(folder: Path, **environment: str) -> Iterator[str]:
     """`python app.py` as a Space runs it: what decides is read when gradio is imported."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     usual = {"PATH": os.environ["PATH"], "HOME": str(folder), "HOST": "127.0.0.1", "PORT": str(port)}
     usual |= {"CONTENT_DIR": str(write_book(folder / "content")), "DATA_DIR": str(folder / "data")}
     usual |= {"ADMIN_TOKEN": "keeper", "ADMIN_USERS": "mate", "INGEST_ON_START": "false", "LOG_LEVEL": "warning"}

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -19,7 +18,6 @@ from tests.support.books import write_book
 from tests.support.openai_script import Say
 from tests.support.openai_server import OpenAIServer
 from tests.support.running import Running, running_app
-from tests.widget.docusaurus_site import BASE, DocusaurusSite
 from tests.widget.lighthouse_site import NOTE, LighthouseSite
 from tests.widget.reader import Reader
 
@@ -266,78 +264,6 @@ def test_a_rating_is_counted_and_can_be_changed(start: Start, reader: Reader) ->
     assert figure(app, 'ratings_total{rating="up",surface="api"}') == 1
     assert figure(app, 'ratings_total{rating="down",surface="api"}') == 1
     assert figure(app, 'ratings_total{rating="unknown",surface="api"}') == 0
-
-
-@pytest.mark.timeout(600)  # the site has to be built
-def test_a_citation_finds_its_heading_on_a_site_of_docusaurus(
-    docusaurus: DocusaurusSite, page: Page, sample_book: Path, tmp_path: Path, with_model: dict[str, Any]
-) -> None:
-    with running_app(_of_docusaurus(docusaurus, sample_book, tmp_path, with_model)) as app:
-        app.wait_for_index(120)
-        docusaurus.chat_url = app.url
-        page.context.set_default_timeout(PATIENCE)
-        reader = Reader(page, docusaurus.url)
-        reader.visit(f"{BASE}docs/foundations/balance")
-        expect(page.locator("html")).to_have_attribute("data-has-hydrated", "true")
-        page.evaluate("window.notReloaded = true")
-        reader.ask("How do I tune the gains of a PID loop?")
-        expect(reader.exchanges.last.locator(".tools")).to_be_visible(timeout=PATIENCE)
-        reader.answer.locator("a.cite").first.click()
-        page.wait_for_url(f"**{BASE}docs/control-and-learning/feedback-control#*")
-        expect(page.locator(f"[id='{page.url.partition('#')[2]}']")).to_be_in_viewport()
-        assert page.evaluate("window.notReloaded")
-        assert reader.complaints == []
-        nowhere = {
-            f"{docusaurus.url}{BASE}docs/{page}" for page in ("foundations/balance#no-such-heading", "no-such-page")
-        }
-        assert set(_lost(_links(app) | nowhere, docusaurus.url)) == nowhere
-
-
-def _of_docusaurus(site: DocusaurusSite, book: Path, folder: Path, with_model: dict[str, Any]) -> Settings:
-    return Settings(
-        content_dir=book,
-        data_dir=folder / "data",
-        rate_limit="10000/minute",
-        book_url=site.url + BASE,
-        allowed_origins=[site.url],
-        **with_model,
-    )
-
-
-def _links(app: Running) -> set[str]:
-    """Links into every part of the book, as a search gives them."""
-    questions = [
-        "robot balance",
-        "joint motor torque",
-        "camera and IMU",
-        "learning a policy",
-        "walking",
-        "safety",
-        "ROS 2",
-    ]
-    links: set[str] = set()
-    for question in questions:
-        found = httpx.get(f"{app.url}/search", params={"q": question, "k": 50}, timeout=60).json()["passages"]
-        links.update(passage["url"] for passage in found)
-    assert len(links) > 60
-    return links
-
-
-def _lost(links: set[str], site_url: str) -> list[str]:
-    """The links whose page or heading the site does not have."""
-    pages: dict[str, str] = {}
-    lost = []
-    for link in sorted(links):
-        address, _, heading = link.partition("#")
-        assert address.startswith(site_url), link
-        if address not in pages:
-            pages[address] = httpx.get(address, timeout=30).text
-        is_there = "Page Not Found" not in pages[address]
-        if not is_there or (
-            heading and not re.search(rf"""id=["']?{re.escape(unquote(heading))}["'\s>]""", pages[address])
-        ):
-            lost.append(link)
-    return lost
 
 
 def _thumbs(app: Running) -> tuple[int, int]:
