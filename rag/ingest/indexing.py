@@ -20,12 +20,12 @@ _Group = list[CutDocument]
 class Embeddings:
     """Documents with their vectors, in the order they came, embedded from the moment they are offered.
 
-    Groups of at least `batch` texts, `in_flight` of them under way at once. After the first failure no other is asked
-    for. Leaving the context ends what is under way.
+    Groups of at least `batch` texts, `in_flight` of them under way at once; about `most` texts are embedded ahead of
+    their use. After the first failure no other is asked for. Leaving the context ends what is under way.
     """
 
-    def __init__(self, embedder: Embedder, *, batch: int, in_flight: int) -> None:
-        self._embedder, self._batch = embedder, batch
+    def __init__(self, embedder: Embedder, *, batch: int, in_flight: int, most: int = MOST_AHEAD) -> None:
+        self._embedder, self._batch, self._most = embedder, batch, most
         self._gate = asyncio.Semaphore(in_flight)
         self._filling: _Group = []
         self._groups: deque[tuple[_Group, asyncio.Task[Vectors]]] = deque()
@@ -47,7 +47,7 @@ class Embeddings:
         """Takes it, unless too much is waiting; what comes after the first that was not taken is not taken either.
         `taken` counts them.
         """
-        self._refused = self._refused or self._ahead >= MOST_AHEAD
+        self._refused = self._refused or self._ahead >= self._most
         if not self._refused:
             self._add(document)
             self.taken += 1
@@ -55,9 +55,9 @@ class Embeddings:
     async def vectors(self, rest: Iterator[CutDocument]) -> AsyncGenerator[tuple[CutDocument, Vectors], None]:
         """Every document that was taken, and then `rest`, each with one vector per text. Raises ModelError."""
         while True:
-            while self._ahead < MOST_AHEAD and (document := next(rest, None)) is not None:
+            while self._ahead < self._most and (document := next(rest, None)) is not None:
                 self._add(document)
-            if self._ahead < MOST_AHEAD:
+            if self._ahead < self._most:
                 self._send()
             if not self._groups:
                 return
