@@ -91,7 +91,9 @@ class CachedEmbedder:
                 promise.set_result(known.get(key))
 
     async def missing(self, texts: Sequence[str], dimensions: int) -> set[str]:
-        """Those of the texts that must be embedded for vectors of that length. Needs no open embedder."""
+        """Those of the texts that had to be embedded for vectors of that length when this cache was first used. Needs
+        no open embedder.
+        """
         keys = {self._key(text, dimensions): text for text in texts}
         missing = await self._in_file(lambda file: file.missing(list(keys), dimensions)) if dimensions else None
         return set(texts) if missing is None else {keys[key] for key in missing}

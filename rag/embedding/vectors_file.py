@@ -45,6 +45,7 @@ class VectorsFile:
             for leftover in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
                 leftover.unlink(missing_ok=True)
             self._db = _connected(path)
+        self._newest = self._db.execute("SELECT coalesce(max(id), 0) FROM entry").fetchone()[0]
 
     def read(self, keys: Sequence[bytes], dimensions: int) -> dict[bytes, Vectors]:
         """The vectors that are there; those of another length are not."""
@@ -65,14 +66,17 @@ class VectorsFile:
         return found
 
     def missing(self, keys: Sequence[bytes], dimensions: int) -> set[bytes]:
-        """Those of the keys without a vector of that length; asking is no use of them."""
+        """Those of the keys that had no vector of that length when this file was opened; asking is no use of them.
+
+        What is written meanwhile does not count: a plan says the same however far the work has come.
+        """
         missing = set(keys)
         for part in _slices(list(missing)):
             marks = ",".join("?" * len(part))
             rows = self._db.execute(
                 f"SELECT key FROM entry JOIN vector USING (id)"  # noqa: S608
-                f" WHERE key IN ({marks}) AND length(data) = ?",
-                [*part, dimensions * 4],
+                f" WHERE key IN ({marks}) AND length(data) = ? AND id <= ?",
+                [*part, dimensions * 4, self._newest],
             )
             missing.difference_update(key for (key,) in rows)
         return missing

@@ -242,3 +242,15 @@ asyncio.run(main())
     with sqlite3.connect(path) as db:
         assert db.execute("SELECT count(*), count(DISTINCT key) FROM entry").fetchone() == (300, 300)
         assert db.execute("SELECT count(*) FROM vector").fetchone() == (300,)
+
+
+async def test_what_must_be_embedded_is_the_same_however_far_the_work_has_come(path: Path) -> None:
+    first = CachedEmbedder(Counting(), path)
+    assert await first.missing(["a", "b"], 32) == {"a", "b"}
+    await first.embed_documents(["a"])
+    assert await first.missing(["a", "b"], 32) == {"a", "b"}
+    await first.close()
+    second = CachedEmbedder(Counting(), path)
+    assert await second.missing(["a", "b"], 32) == {"b"}
+    assert await second.missing(["a", "b"], 16) == {"a", "b"}
+    await second.close()
