@@ -23,9 +23,7 @@ def settle() -> None:
     """Everything that is loaded now stays. The collector would walk through all of it again and again, a fifth of a
     second each time, while every reader waits.
     """
-    gc.collect()
     gc.freeze()
-    give_back()
 
 
 def give_back() -> None:
