@@ -47,7 +47,8 @@ async def _crowd(sides: Sides, readers: int, rounds: int) -> list[Figure]:
     await asyncio.gather(*(ask(side.port, question(0)) for side in (sides.relay, sides.application)))
     for number in range(rounds):
         for side, times in ((sides.relay, floor), (sides.application, ours)):
-            answers = await _at_once(side, 1000 * (number + 1), readers)
+            given = await at_once(side, 1000 * (number + 1), readers)
+            answers = [answer for answer in given if isinstance(answer, Answer)]
             times += [answer.first for answer in answers]
             failed += (readers - len(answers)) if side is sides.application else 0
     low, taken = (statistics.quantiles(times, n=20)[-1] for times in (floor, ours))
@@ -61,10 +62,11 @@ async def _crowd(sides: Sides, readers: int, rounds: int) -> list[Figure]:
     ]
 
 
-async def _at_once(side: Served, start: int, readers: int) -> list[Answer]:
+async def at_once(side: Served, start: int, readers: int) -> list[Answer | BaseException]:
+    """What each of them got, or why it got none."""
+
     async def reader(number: int) -> Answer:
         await asyncio.sleep(WITHIN * number / readers)
         return await ask(side.port, question(start + number))
 
-    given = await asyncio.gather(*map(reader, range(readers)), return_exceptions=True)
-    return [answer for answer in given if isinstance(answer, Answer)]
+    return await asyncio.gather(*map(reader, range(readers)), return_exceptions=True)

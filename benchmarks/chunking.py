@@ -20,12 +20,12 @@ from rag.types import Document
 def measure(*, quick: bool) -> list[Figure]:
     documents = [read(source) for source in scan(ROOT / "content", Site()).sources]
     size = sum(len(document.text.encode()) for document in documents) / 1e6
-    lowest, taken = _best(_floor(documents), _chunking(documents), 3 if quick else 9)
+    lowest, taken = best(floor_of(documents), chunking_of(documents), 3 if quick else 9)
     sides = f"{size / lowest:.2f} MB/s at the floor, {size / taken:.2f} MB/s chunked"
     return [Figure("chunking", "Chunking ÷ one block parse and one encoding", taken / lowest, 1.6, sides=sides)]
 
 
-def _floor(documents: Sequence[Document]) -> Callable[[], None]:
+def floor_of(documents: Sequence[Document]) -> Callable[[], None]:
     block_parser = MarkdownIt("commonmark").enable("table")
     block_parser.core.ruler.disable(["inline"])
 
@@ -37,7 +37,7 @@ def _floor(documents: Sequence[Document]) -> Callable[[], None]:
     return floor
 
 
-def _chunking(documents: Sequence[Document]) -> Callable[[], None]:
+def chunking_of(documents: Sequence[Document]) -> Callable[[], None]:
     def chunking() -> None:
         page_of.cache_clear()
         for document in documents:
@@ -46,7 +46,7 @@ def _chunking(documents: Sequence[Document]) -> Callable[[], None]:
     return chunking
 
 
-def _best(first: Callable[[], None], second: Callable[[], None], rounds: int) -> tuple[float, float]:
+def best(first: Callable[[], None], second: Callable[[], None], rounds: int) -> tuple[float, float]:
     """The shortest CPU seconds of each, taken in turns so that both meet the same machine."""
     tokens.count("loads the table")
     times: tuple[list[float], list[float]] = ([], [])

@@ -29,13 +29,13 @@ from tests.support.ingesting import write_book
 PAGES, PARAGRAPHS = 1000, 8  # five chunks a page
 BATCH, IN_FLIGHT = 64, 4
 LATENCY = 0.1
-_DIMENSIONS = 1536
+DIMENSIONS = 1536
 
 
 def measure(*, quick: bool) -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         upstream = served(
-            ["-m", "benchmarks.upstream"], {"embed": LATENCY, "dimensions": _DIMENSIONS, "plain": 1}, "/v1/models"
+            ["-m", "benchmarks.upstream"], {"embed": LATENCY, "dimensions": DIMENSIONS, "plain": 1}, "/v1/models"
         )
         with upstream as server:
             return asyncio.run(_measure(Path(folder), server, PAGES // 10 if quick else PAGES, 1 if quick else 2))
@@ -44,14 +44,14 @@ def measure(*, quick: bool) -> list[Figure]:
 async def _measure(folder: Path, server: Served, pages: int, rounds: int) -> list[Figure]:
     content = folder / "content"
     write_book(content, pages, paragraphs=PARAGRAPHS)
-    texts, chunks = _texts(content)
+    texts, chunks = texts_of(content)
     times: tuple[list[float], list[float], list[float]] = ([], [], [])
-    await _bare(texts[:BATCH], server)  # loads the SDK, as the tables are loaded by cutting
+    await bare_calls(texts[:BATCH], server)  # loads the SDK, as the tables are loaded by cutting
     for _ in range(rounds):
-        settings = _settings(content, folder / "data", server)
-        times[0].append(await _bare(texts, server))
-        times[1].append(await _ingest(settings))
-        times[2].append(await _ingest(settings) * 1000 / pages)
+        settings = settings_of(content, folder / "data", server)
+        times[0].append(await bare_calls(texts, server))
+        times[1].append(await timed_ingest(settings))
+        times[2].append(await timed_ingest(settings) * 1000 / pages)
         shutil.rmtree(folder / "data")
     bare, whole, again = map(statistics.median, times)
     sides = f"{bare:.1f} s bare, {whole:.1f} s ingested: {chunks:,} chunks, {len(texts):,} texts"
@@ -61,12 +61,12 @@ async def _measure(folder: Path, server: Served, pages: int, rounds: int) -> lis
     ]
 
 
-def _settings(content: Path, data: Path, server: Served) -> Settings:
+def settings_of(content: Path, data: Path, server: Served) -> Settings:
     given = {"openai_base_url": f"{server.url}/v1", "content_dir": content, "data_dir": data, "_env_file": None}
     return Settings(**given)  # type: ignore[arg-type]
 
 
-def _texts(content: Path) -> tuple[list[str], int]:
+def texts_of(content: Path) -> tuple[list[str], int]:
     """Every text that the ingest embeds, and the number of chunks they are of."""
     cutter = Cutter(Lexicon("english", 1.0), 500, 50, True)
     documents = [cutter.cut(source) for source in scan(content, Site()).sources]
@@ -74,7 +74,7 @@ def _texts(content: Path) -> tuple[list[str], int]:
     return list(dict.fromkeys(texts)), sum(len(document.chunks) for document in documents)
 
 
-async def _bare(texts: Sequence[str], server: Served) -> float:
+async def bare_calls(texts: Sequence[str], server: Served) -> float:
     """Seconds of the calls alone."""
     batches = iter([texts[start : start + BATCH] for start in range(0, len(texts), BATCH)])
     async with AsyncOpenAI(api_key="none", base_url=f"{server.url}/v1") as client:
@@ -88,7 +88,7 @@ async def _bare(texts: Sequence[str], server: Served) -> float:
         return time.perf_counter() - began
 
 
-async def _ingest(settings: Settings) -> float:
+async def timed_ingest(settings: Settings) -> float:
     began = time.perf_counter()
     async with build_ingestion(settings) as parts, aclosing(ingest(parts)) as events:
         async for _ in events:

@@ -28,6 +28,7 @@ from rag.embedding.base import Vectors
 from rag.embedding.local import NoEmbedder
 from rag.generation.extractive import ExtractiveGenerator
 from rag.lexical import Lexicon
+from rag.memory import settle
 from rag.pipeline import Book, Pipeline, Worker
 from rag.search.retrieval import Retriever
 from rag.store.base import IndexConfig, IndexedChunk, IndexedWindow
@@ -68,14 +69,14 @@ def measure(*, quick: bool, large: bool = False) -> list[Figure]:
 
 async def _measure(chunks: int, *, quick: bool) -> Figure:
     with tempfile.TemporaryDirectory() as folder:
-        await _fill(Path(folder), chunks)
-        whole, bare = await _searches(Path(folder), QUESTIONS // 4 if quick else QUESTIONS)
+        await fill(Path(folder), chunks)
+        whole, bare = await searches(Path(folder), QUESTIONS // 4 if quick else QUESTIONS)
     sides = f"{bare * 1e3:.2f} ms at the engine, {whole * 1e3:.2f} ms in all"
     says = f"Hybrid search ÷ the bare engine calls, p50, {chunks:,} chunks"
     return Figure(f"search {chunks:,}", says, whole / bare, 1.5, sides=sides)
 
 
-async def _searches(data: Path, count: int) -> tuple[float, float]:
+async def searches(data: Path, count: int) -> tuple[float, float]:
     """Seconds of a whole search and of its engine calls, medians."""
     store, chance = EdgeStore(data), random.Random(2)
     asked = [f"How does the {' '.join(_text(chance, 6))} work in case {number}?" for number in range(count + WARMING)]
@@ -86,6 +87,7 @@ async def _searches(data: Path, count: int) -> tuple[float, float]:
         pipeline = _pipeline(store, data)  # knows nothing of what the first one was asked
         for question in others:
             await pipeline.search(question, 5)
+        settle()  # as the application does before it serves
         engine = _shard(store)._shard
         for number, question in enumerate(questions):
             began = time.perf_counter()
@@ -157,7 +159,7 @@ def _pipeline(store: EdgeStore, data: Path) -> Pipeline:
     )
 
 
-async def _fill(data: Path, chunks: int) -> None:
+async def fill(data: Path, chunks: int) -> None:
     config = IndexConfig(f"embedder=drawn chunker={CHUNKER_VERSION}", _DIMENSIONS, "english", 80.0)
     lexicon, chance = Lexicon(config.language, config.average_words), random.Random(1)
     async with edge_writer_for(data)(config) as writer:
