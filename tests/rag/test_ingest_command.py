@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -156,7 +157,9 @@ def test_a_second_ingest_waits_for_nobody(content: Path, data: Path, slow_server
     slow_server.limit(latency=0.0)
     assert ingest(content, data, **hosted(slow_server)).returncode == 0
     (content / "new.md").write_text("# New\n\nThis is new.\n")
-    slow_server.next(Distort("shuffled"), Stall(seconds=20.0), route="embeddings")  # the probe, then the page
+    tried = threading.Event()
+    stall = Stall(seconds=60.0, until=tried)
+    slow_server.next(Distort("shuffled"), stall, route="embeddings")  # the probe, then the page
     before = len(slow_server.received)
     first = subprocess.Popen(
         command("--events"),
@@ -170,6 +173,8 @@ def test_a_second_ingest_waits_for_nobody(content: Path, data: Path, slow_server
     second = ingest(content, data, **hosted(slow_server))
     assert second.returncode == 1
     assert "already" in second.stderr
+    assert first.poll() is None
+    tried.set()
     assert first.wait(60) == 0
 
 

@@ -16,15 +16,18 @@ from tests.support.ingesting import Contents, command, contents, environment, fi
 from tests.support.openai_script import Limits
 from tests.support.openai_server import OpenAIServer
 
-pytestmark = pytest.mark.alone  # a run is killed at moments of one that was timed
 QUESTIONS = ["How does the tendon torque the gait?", "Which filter reduces the noise of the encoder?", "page 17"]
 MOMENTS = [0.05, 0.2, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0]  # shares of an undisturbed run
+TRIES = 3
 
 
 @dataclass
 class World:
+    """`seconds` is how long an undisturbed run of now takes."""
+
     folder: Path
     server: OpenAIServer
+    seconds: float = 0.0
 
     @property
     def content(self) -> Path:
@@ -34,15 +37,32 @@ class World:
     def settings(self) -> dict[str, str]:
         return {"OPENAI_BASE_URL": self.server.base_url, "OPENAI_API_KEY": self.server.key}
 
-    def ingest(self, data: Path) -> float:
-        """To its end; how long it took, in seconds."""
-        began = time.monotonic()
+    def ingest(self, data: Path) -> None:
         end = finished(ingest(self.content, data, "--events", **self.settings))
         assert (end.status, end.failed) == ("completed", 0)
-        return time.monotonic() - began
 
-    def kill(self, data: Path, after: float) -> bool:
-        """Starts an ingest and kills it; False when it had ended before."""
+    def timed(self, data: Path) -> None:
+        began = time.monotonic()
+        self.ingest(data)
+        self.seconds = time.monotonic() - began
+
+    def kill(self, data: Path, share: float, old: Path | None = None) -> bool:
+        """Starts an ingest upon the `old` index and kills it at that share of its time; False when it had ended before.
+
+        A machine with less to do than when the run was timed ends it sooner: then that is its time, and it is tried
+        again.
+        """
+        for _ in range(TRIES):
+            shutil.rmtree(data, ignore_errors=True)
+            if old is not None:
+                shutil.copytree(old, data)
+            began = time.monotonic()
+            if self._kill(data, share * self.seconds):
+                return True
+            self.seconds = min(self.seconds, time.monotonic() - began)
+        return False
+
+    def _kill(self, data: Path, after: float) -> bool:
         process = subprocess.Popen(
             command("--events"),
             env=environment(self.content, data, **self.settings),
@@ -70,12 +90,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 def test_a_first_ingest_may_be_killed(world: World, tmp_path: Path) -> None:
     write_book(world.content, 40)
-    seconds = world.ingest(tmp_path / "undisturbed")
+    world.timed(tmp_path / "undisturbed")
     expected = world.contents(tmp_path / "undisturbed")
     killed = 0
     for number, share in enumerate(MOMENTS[::2]):
         data = tmp_path / f"data-{number}"
-        killed += world.kill(data, share * seconds)
+        killed += world.kill(data, share)
         world.ingest(data)
         expected.assert_same(world.contents(data))
     assert killed >= 3
@@ -87,14 +107,13 @@ def test_an_ingest_of_changes_may_be_killed(world: World, tmp_path: Path) -> Non
     old = world.contents(tmp_path / "old")
     change(world.content)
     shutil.copytree(tmp_path / "old", tmp_path / "new")
-    seconds = world.ingest(tmp_path / "new")
+    world.timed(tmp_path / "new")
     new = world.contents(tmp_path / "new")
     assert new.records != old.records
     killed = 0
     for number, share in enumerate(MOMENTS):
         data = tmp_path / f"data-{number}"
-        shutil.copytree(tmp_path / "old", data)
-        killed += world.kill(data, share * seconds)
+        killed += world.kill(data, share, tmp_path / "old")
         done = published(data, tmp_path / "old")
         world.contents(data).assert_same(new if done else old)
         world.ingest(data)

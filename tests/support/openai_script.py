@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from threading import Event
 from typing import Any, Literal
 
 RouteName = Literal["chat", "embeddings", "models"]
@@ -23,10 +24,11 @@ class Refuse:
 
 @dataclass(frozen=True)
 class Stall:
-    """Silence: before the answer, or in a stream after some pieces of it."""
+    """Silence: before the answer, or in a stream after some pieces of it. Before the answer `until` may end it."""
 
     after: int = 0
     seconds: float = 3600.0
+    until: Event | None = None
 
 
 @dataclass(frozen=True)

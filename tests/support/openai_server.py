@@ -181,7 +181,7 @@ class OpenAIServer:
             )
         streaming = received.route == "chat" and bool(received.body.get("stream"))
         if isinstance(behaviour, Stall) and not (streaming and behaviour.after):
-            await self._silence(request, received, behaviour.seconds)
+            await self._silence(request, received, behaviour.seconds, behaviour.until)
         if self.limits.latency:
             await self._silence(request, received, self.limits.latency)
         if isinstance(behaviour, Garbage) and not streaming:
@@ -198,8 +198,13 @@ class OpenAIServer:
             return Response("Not Found", status_code=404)
         return JSONResponse({"object": "list", "data": [{"id": "loopback", "object": "model"}]})
 
-    async def _silence(self, request: Request, received: Received, seconds: float) -> None:
-        """Waits, and notices when the client leaves meanwhile."""
+    async def _silence(
+        self, request: Request, received: Received, seconds: float, until: threading.Event | None = None
+    ) -> None:
+        """Waits, and notices when the client leaves meanwhile, but for one who waits `until`."""
+        if until is not None:
+            await asyncio.to_thread(until.wait, seconds)
+            return
         try:
             async with asyncio.timeout(seconds):
                 while (await request.receive())["type"] != "http.disconnect":

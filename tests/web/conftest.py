@@ -1,6 +1,8 @@
 """The application as its users meet it: over a socket, offline or beside a loopback model server."""
 
+import asyncio
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,24 +16,56 @@ from rag.settings import Settings
 from tests.support.books import write_book
 from tests.support.openai_server import OpenAIServer
 from tests.support.running import Running, running_app
+from tests.support.small_book import index
 
 ADMIN = {"x-admin-token": "keeper"}
+BOOK_URL = "https://example.org/book/"
 Start = Callable[..., Running]
 
 
+class Indexes:
+    """The small book's index with the local model and with a model server's, each made once by the real ingest."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def copy(self, data_dir: Path, *, hosted: bool) -> None:
+        made = self._folder / ("hosted" if hosted else "local")
+        if not made.exists():
+            self._make(made, hosted=hosted)
+        shutil.copytree(made, data_dir)
+
+    def _make(self, data_dir: Path, *, hosted: bool) -> None:
+        content = write_book(self._folder / "content")
+        with OpenAIServer() as server:
+            model = openai_settings_of(server) if hosted else {}
+            settings = Settings(content_dir=content, data_dir=data_dir, book_url=BOOK_URL, **model)
+            assert asyncio.run(index(settings)).status == "completed"
+
+
+@pytest.fixture(scope="session")
+def indexes(tmp_path_factory: pytest.TempPathFactory) -> Indexes:
+    return Indexes(tmp_path_factory.mktemp("indexes"))
+
+
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts the application on a small book with the given settings, as often as a test needs."""
-    content = write_book(tmp_path / "content")
+def start(tmp_path: Path, indexes: Indexes) -> Iterator[Start]:
+    """Starts the application on a small book with the given settings, as often as a test needs.
+
+    It begins with the book's index, unless it need not be `ready` or is `new`: then its own first ingest makes it.
+    """
+    content, data = write_book(tmp_path / "content"), tmp_path / "data"
     with ExitStack() as stack:
 
-        def begin(ready: bool = True, waits: Waits | None = None, **settings: Any) -> Running:
+        def begin(ready: bool = True, new: bool = False, waits: Waits | None = None, **settings: Any) -> Running:
+            if ready and not new and not data.exists():
+                indexes.copy(data, hosted="openai_base_url" in settings)
             usual: dict[str, Any] = {
                 "content_dir": content,
-                "data_dir": tmp_path / "data",
+                "data_dir": data,
                 "admin_token": "keeper",
                 "rate_limit": "10000/minute",
-                "book_url": "https://example.org/book/",
+                "book_url": BOOK_URL,
             }
             running = stack.enter_context(running_app(Settings(**(usual | settings)), waits))
             if ready:
@@ -43,7 +77,11 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 @pytest.fixture
 def openai_settings(openai_server: OpenAIServer) -> dict[str, Any]:
-    return {"openai_base_url": openai_server.base_url, "openai_api_key": openai_server.key}
+    return openai_settings_of(openai_server)
+
+
+def openai_settings_of(server: OpenAIServer) -> dict[str, Any]:
+    return {"openai_base_url": server.base_url, "openai_api_key": server.key}
 
 
 def events_of(response: httpx.Response) -> list[dict[str, Any]]:

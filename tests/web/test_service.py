@@ -57,7 +57,7 @@ def test_a_changed_setting_makes_the_index_stale_until_it_is_rebuilt(start: Star
 
 
 def test_while_the_first_index_is_built_the_service_answers(start: Start, tmp_path: Path) -> None:
-    many_pages(tmp_path / "content", 100)
+    many_pages(tmp_path / "content", 30)
     app = start(ready=False)
     seen = set()
     deadline = time.monotonic() + 60
@@ -70,7 +70,7 @@ def test_while_the_first_index_is_built_the_service_answers(start: Start, tmp_pa
 
 
 def test_metrics_count_what_happened(start: Start) -> None:
-    app = start(rate_limit="2/minute")
+    app = start(new=True, rate_limit="2/minute")
     ask(app.url, QUESTION)
     ask(app.url, "Who won the football world cup in 1998?")
     httpx.post(f"{app.url}/chat", json={"question": QUESTION})
