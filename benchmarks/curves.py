@@ -36,6 +36,11 @@ class Curve:
     points: tuple[Point, ...]
 
 
+def number(value: float) -> str:
+    """Three digits of a small one, every digit of a whole one."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def save(name: str, curve: Curve, path: Path = GROWTH) -> None:
     """With its day and the machine's load, of four digits; the other curves stay as they were."""
     kept = json.loads(path.read_text(encoding="utf-8"))["curves"] if path.exists() else {}

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.chatting import REALISTIC, at_once
 from benchmarks.chunking import best, chunking_of, floor_of
-from benchmarks.curves import Curve, Point, save
+from benchmarks.curves import Curve, Point, number, save
 from benchmarks.figures import ROOT
 from benchmarks.ingesting import BATCH, DIMENSIONS, LATENCY, PARAGRAPHS, bare_calls, settings_of, texts_of, timed_ingest
 from benchmarks.processes import Served
@@ -46,8 +46,8 @@ def main() -> int:
         print(name, flush=True)
         curve = CURVES[name](quick=given.quick)
         for point in curve.points:
-            sides = f"{curve.ours} {point.ours:.4g} {curve.unit}, {curve.floor} {point.floor:.4g} {curve.unit}"
-            print(f"  {point.size:>9,.4g} {curve.across}: {sides}", flush=True)
+            sides = f"{curve.ours} {number(point.ours)} {curve.unit}, {curve.floor} {number(point.floor)} {curve.unit}"
+            print(f"  {number(point.size):>9} {curve.across}: {sides}", flush=True)
         if not given.quick:
             save(name, curve)
     return 0
@@ -77,8 +77,11 @@ def ingesting(*, quick: bool) -> Curve:
         write_book(folder / "content", pages, paragraphs=PARAGRAPHS)
         texts, chunks = texts_of(folder / "content")
         await bare_calls(texts[:BATCH], server)  # loads the SDK
-        bare = await bare_calls(texts, server)
-        return Point(chunks, await timed_ingest(settings_of(folder / "content", folder / "data", server)), bare)
+        times = []
+        for turn in range(_ROUNDS):
+            bare = await bare_calls(texts, server)
+            times.append((await timed_ingest(settings_of(folder / "content", folder / f"data-{turn}", server)), bare))
+        return Point(chunks, *map(statistics.median, zip(*times, strict=True)))
 
     with upstream(embed=LATENCY, dimensions=DIMENSIONS, plain=1) as server:
         points = [asyncio.run(point(folder, pages, server)) for pages, folder in _each(PAGES, quick)]
@@ -120,16 +123,16 @@ def chatting(*, quick: bool) -> Curve:
         with upstream(**behaviour) as server, both(server) as sides:
             crowds = [readers for readers in _sizes(READERS, quick) if (readers == 1) is short]
             points += [asyncio.run(_first_words(sides, readers)) for readers in crowds]
-    titles = ("The first word of an answer, p95", "readers at once", "milliseconds", "ms")
+    titles = ("The first word of an answer, p95, 500 ms of it the model's", "readers at once", "milliseconds", "ms")
     return Curve(*titles, "/chat", "a bare relay", tuple(points))
 
 
 async def _first_words(sides: Sides, readers: int) -> Point:
     times: dict[Served, list[float]] = {sides.relay: [], sides.application: []}
     await asyncio.gather(*(ask(side.port, question(0)) for side in times))
-    for number in range(1, 1 + max(1, _ANSWERS // readers)):
+    for turn in range(1, 1 + max(1, _ANSWERS // readers)):
         for side, firsts in times.items():
-            for answer in await at_once(side, (1000 + number) * readers, readers):
+            for answer in await at_once(side, (1000 + turn) * readers, readers):
                 if isinstance(answer, BaseException):
                     raise answer
                 firsts.append(answer.first)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from benchmarks.curves import GROWTH, Curve, load
+from benchmarks.curves import GROWTH, Curve, load, number
 from benchmarks.figures import ROOT
 
 PLOTS = ROOT / "benchmarks" / "plots"
@@ -131,11 +131,6 @@ def _told(curve: Curve, side: str) -> str:
 def _text(x: float, y: float, text: str, *, kind: str = "", anchor: str = "start") -> str:
     named = f' class="{kind}"' if kind else ""
     return f'<text{named} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
-
-
-def number(value: float) -> str:
-    """Three digits of a small one, every digit of a whole one."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def main(results: Path = GROWTH, folder: Path = PLOTS) -> int:
