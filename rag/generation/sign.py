@@ -27,7 +27,8 @@ class SignFilter:
     def __init__(self) -> None:
         self.answered = True
         self._held = ""
-        self._begun = False
+        self._last = ""  # the character that went out last
+        self._torn = False
 
     def feed(self, text: str) -> str:
         self._held += text
@@ -41,15 +42,23 @@ class SignFilter:
         while match := _SIGN.search(self._held):
             if match.end() == len(self._held) and not final and len(match[0]) < _LONGEST:
                 break  # what belongs to it may still come
-            out += self._held[: match.start()]
+            out += self._put(self._held[: match.start()])
             self._held = self._held[match.end() :]
-            self.answered = False
+            self.answered, self._torn = False, True
         cut = len(self._held) if final else self._safe(match)
-        out, self._held = out + self._held[:cut], self._held[cut:]
-        if not self._begun:
-            out = out.lstrip()
-        self._begun = self._begun or bool(out)
+        out += self._put(self._held[:cut])
+        self._held = self._held[cut:]
         return out
+
+    def _put(self, text: str) -> str:
+        """As it goes out: no white space first, and a space where a sign stood, or both its sides could make one."""
+        text = text if self._last else text.lstrip()
+        if not text:
+            return ""
+        if self._torn and self._last and not self._last.isspace() and not text[0].isspace():
+            text = " " + text
+        self._last, self._torn = text[-1], False
+        return text
 
     def _safe(self, match: re.Match[str] | None) -> int:
         """How much can go out because the sign cannot begin in it."""

@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import pytest
 import pytest_asyncio
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rag.errors import ModelAuthError, ModelError, ModelRateLimited, ModelUnavailable
@@ -308,6 +308,7 @@ async def test_a_question_without_an_answer_in_the_passages(generator: OpenAIGen
     assert NOT_IN_BOOK not in text_of(pieces)
 
 
+@example("[[not-in-book]]", [], True)  # what stands around the sign would be one
 @given(st.text(alphabet="[]not-ibk *a\n", max_size=40), st.lists(st.integers(1, 6), max_size=30), st.booleans())
 def test_the_filter_gives_the_same_wherever_the_text_is_cut(text: str, sizes: list[int], with_sign: bool) -> None:
     if with_sign:
