@@ -164,18 +164,21 @@ def test_a_reload_and_a_restart_find_the_conversation(
     kept = visitor.page.evaluate("({...localStorage})")
     settings = app.services.settings
     later = visit(start_app(content_dir=settings.content_dir, ready=False))
+    later.page.goto(f"{later.url}/health")  # of the same origin, without the page's own hand on what is kept
     later.page.evaluate(
         "kept => Object.entries(kept).forEach(([key, value]) => localStorage.setItem(key, value))", kept
     )
-    later.page.reload()
+    later.arrive()
     expect(later.questions).to_have_text([question])
     expect(later.answer).to_contain_text("every four hours")
 
 
 def test_a_thumb_is_counted_and_taken_back(app: Running, model: OpenAIServer, visit: Visit) -> None:
     visitor = answered(visit(app), model)
+    before = visitor.page.evaluate("JSON.stringify(localStorage)")
     visitor.button("Like").click()
     wait_for(lambda: today(app).liked == 1)
+    visitor.page.wait_for_function("before => JSON.stringify(localStorage) != before", arg=before)  # the page knows it
     visitor.button("Dislike").click()
     wait_for(lambda: (today(app).liked, today(app).disliked) == (0, 1))
 
