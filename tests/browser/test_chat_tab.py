@@ -179,6 +179,7 @@ def test_a_thumb_is_counted_and_taken_back(app: Running, model: OpenAIServer, vi
     visitor.button("Like").click()
     wait_for(lambda: today(app).liked == 1)
     visitor.page.wait_for_function("before => JSON.stringify(localStorage) != before", arg=before)  # the page knows it
+    visitor.page.wait_for_timeout(1_500)  # the page drops a click that comes before the last one's answer is drawn
     visitor.button("Dislike").click()
     wait_for(lambda: (today(app).liked, today(app).disliked) == (0, 1))
 
