@@ -22,10 +22,8 @@ class Ratings:
         self._remembered = remembered
 
     def given(self, message_id: str) -> None:
-        """An answer of this id is on its way. The oldest is forgotten for it."""
-        self._given[message_id] = None
-        if len(self._given) > self._remembered:
-            self._given.popitem(last=False)
+        """An answer of this id is on its way."""
+        self._remember(message_id, None)
 
     async def rate(self, client: Client, message_id: str, rating: Rating) -> None:
         """The last rating of an answer wins; an answer that is not remembered is not counted. Raises Problem 429."""
@@ -33,16 +31,25 @@ class Ratings:
         if message_id not in self._given:
             self._metrics.ratings.labels("unknown", client.surface).inc()
             return
-        liked, before = rating == "up", self._given[message_id]
-        self._given[message_id] = liked
-        if liked is not before:
-            self._count(client, liked, before, "")
+        self._rated(client, message_id, liked=rating == "up", before=self._given[message_id], question="")
 
-    async def change(self, client: Client, liked: bool | None, before: bool | None, question: str) -> None:
-        """For a surface that remembers by itself what was said before; None takes it back. Raises Problem 429."""
+    async def change(self, client: Client, answer: str, liked: bool | None, before: bool | None, question: str) -> None:
+        """For a surface that names its answers and remembers how each was rated `before`; what this process has heard
+        of one since then counts more. `liked` None takes a rating back. Raises Problem 429.
+        """
         await self._admit(client)
+        self._rated(client, answer, liked=liked, before=self._given.get(answer, before), question=question)
+
+    def _rated(self, client: Client, answer: str, *, liked: bool | None, before: bool | None, question: str) -> None:
+        self._remember(answer, liked)
         if liked is not before:
             self._count(client, liked, before, question)
+
+    def _remember(self, answer: str, liked: bool | None) -> None:
+        """The oldest is forgotten for a new one."""
+        self._given[answer] = liked
+        if len(self._given) > self._remembered:
+            self._given.popitem(last=False)
 
     def _count(self, client: Client, liked: bool | None, before: bool | None, question: str) -> None:
         name = {True: "up", False: "down", None: "taken_back"}[liked]

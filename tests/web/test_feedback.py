@@ -134,3 +134,15 @@ async def test_only_the_latest_answers_are_remembered(tmp_path: Path) -> None:
     text = metrics.text().decode()
     assert 'ratings_total{rating="unknown",surface="api"} 1.0' in text
     assert 'ratings_total{rating="up",surface="api"} 2.0' in text
+
+
+async def test_what_was_heard_last_counts_more_than_a_page_s_stale_copy(tmp_path: Path) -> None:
+    metrics = Metrics()
+    ratings = Ratings(Limits("10/minute", "10/minute", []), metrics, Figures(tmp_path / "figures.sqlite3"))
+    reader = Client("203.0.113.9", surface="ui")
+    for liked in (True, False, False, None):
+        await ratings.change(reader, "the answer", liked, None, "")
+    await ratings.change(reader, "one of before a restart", True, True, "")
+    text = metrics.text().decode()
+    for rating in ("up", "down", "taken_back"):
+        assert f'ratings_total{{rating="{rating}",surface="ui"}} 1.0' in text

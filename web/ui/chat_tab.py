@@ -67,7 +67,8 @@ class ChatTab:
         self.chatbot.edit(self.edit, [self.chat], **asked)
         self.chatbot.undo(self.undo, [self.chat], answer_to, **AT_ONCE)
         self.chatbot.clear(self.begin, None, answer_to, **AT_ONCE)
-        self.chatbot.like(self.like, [self.chat], [self.chat], show_progress="hidden", **PRIVATE)
+        rated = {"show_progress": "hidden", "trigger_mode": "multiple", **PRIVATE}  # a mind changed at once is heard
+        self.chatbot.like(self.like, [self.chat], [self.chat], **rated)
         self.box.stop(self.stop, None, None, **AT_ONCE)
         self.fresh.click(self.begin, None, answer_to, **AT_ONCE)
         self._connect_history(demo, answer_to)
@@ -130,7 +131,7 @@ class ChatTab:
         liked = {"True": True, "Like": True, "False": False, "Dislike": False}.get(str(event.liked))
         turns, turn = list(chat.turns), chat.turns[place]
         try:
-            await self._services.ratings.change(_client(request), liked, turn.liked, turn.question)
+            await self._services.ratings.change(_client(request), chat.name_of(place), liked, turn.liked, turn.question)
         except Problem as refusal:
             raise gr.Error(sentence(refusal), print_exception=False) from None
         turns[place] = turn.model_copy(update={"liked": liked})

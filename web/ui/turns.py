@@ -1,6 +1,7 @@
 """The conversation as the reader's browser keeps it: the tab's only memory. What comes back from there is checked."""
 
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
@@ -58,6 +59,11 @@ class Chat(BaseModel):
 
     def with_turn(self, turn: Turn) -> "Chat":
         return self.model_copy(update={"turns": [*self.turns, turn][-MOST_TURNS:]})
+
+    def name_of(self, place: int) -> str:
+        """Names the answer at a place; another one, written there anew, has another name."""
+        turn = self.turns[place]
+        return f"{self.id}:{place}:{sha256((turn.question + turn.answer).encode('utf-8', 'replace')).hexdigest()[:16]}"
 
     def exchanges(self, limit: int) -> list[Exchange]:
         """What the engine is told of what was said before: the last whole answers."""
