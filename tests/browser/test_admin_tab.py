@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from tests.support.running import Running
 
 BROKEN = "broken.md"
 PAGES = 90
+UNTOUCHED = {'{"__type__": "update"}', '{"props": {"__type__": "update"}, "__type__": "update"}'}
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +71,14 @@ def test_the_tab_is_locked_and_a_wrong_token_opens_nothing(app: Running, visit: 
     visitor.page.reload()
     visitor.open_admin(token=None)
     expect(visitor.page.get_by_label("Admin token")).to_be_visible()
+
+
+def test_a_locked_tab_is_left_as_it_is_so_that_nobody_types_a_token_in_vain(app: Running, visit: Visit) -> None:
+    """A result that only drew the door anew would empty the box in it."""
+    visitor = visit(app)
+    with visitor.page.expect_response(lambda response: "Admin" in (response.request.post_data or "")) as answer:
+        visitor.open_admin(token=None)
+    assert {json.dumps(output) for output in answer.value.json()["data"]} <= UNTOUCHED
 
 
 def test_every_handler_checks_for_itself(app: Running) -> None:

@@ -85,9 +85,9 @@ class AdminTab:
         self.found = gr.HTML(elem_id="found")
 
     def connect(self, demo: gr.Blocks, tab: gr.Tab) -> None:
-        shown = [self.ticket, self.locked, self.panel, self.token, self.cards, self.documents, *self._live]
+        shown = [self.ticket, self.locked, self.panel, self.cards, self.documents, *self._live]
         for event in (self.unlock_button.click, self.token.submit):
-            event(self.unlock, [self.token], shown, **QUEUED)
+            event(self.unlock, [self.token], [self.token, *shown], **QUEUED)
         for event in (demo.load, tab.select):
             event(self.show, [self.ticket], shown, **AT_ONCE)
         self.lock.click(self.leave, None, shown, **AT_ONCE)
@@ -111,11 +111,16 @@ class AdminTab:
 
     async def unlock(self, token: str, request: gr.Request) -> Update:
         ticket = await _said(lambda: self._gate.unlock(token, request))
-        return {self.ticket: ticket} | await self._everything()
+        return {self.ticket: ticket, self.token: ""} | await self._everything()
 
     async def show(self, ticket: Any, request: gr.Request) -> Update:  # noqa: ANN401
-        """What a page that is opened or reloaded shows. A ticket that is no good any more is no guess."""
-        return await self._everything() if self._gate.admits(ticket, request) else self.leave()
+        """What a page that is opened or reloaded shows. A ticket that is no good any more is no guess.
+
+        Without a ticket nothing is put out: drawn anew, the door would lose a token that is being typed.
+        """
+        if self._gate.admits(ticket, request):
+            return await self._everything()
+        return gr.skip() if ticket in (None, "", NO_TICKET) else self.leave()
 
     def leave(self) -> Update:
         return {
@@ -169,7 +174,6 @@ class AdminTab:
         return {
             self.locked: gr.Column(visible=False),
             self.panel: gr.Column(visible=True),
-            self.token: "",
             **await self._state(),
             **self._job(),
         }
