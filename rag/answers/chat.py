@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from rag import tokens
 from rag.answers.answer_cache import SharedAnswers
+from rag.answers.breaker import Breaker
 from rag.answers.budget import TokenBudget
 from rag.answers.citations import CitationStream
 from rag.answers.prompt import CONTEXT_WINDOW, Prompt, compose, fitting
@@ -61,7 +62,10 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """The parts. `lexical` searches without vectors; `extractive` answers without a model, and may be `generator`."""
+    """The parts. `lexical` searches without vectors; `extractive` answers without a model, and may be `generator`.
+
+    `vectors` keeps questions from an embedder that does not answer.
+    """
 
     retriever: Retriever
     lexical: Retriever
@@ -70,6 +74,7 @@ class Chat:
     budget: TokenBudget
     answers: SharedAnswers
     waits: Waits = field(default_factory=Waits)
+    vectors: Breaker = field(default_factory=Breaker)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,10 +199,16 @@ async def search(chat: Chat, asked: Asked) -> Retrieval:
 
 async def _retrieve(chat: Chat, asked: Asked, rewritten: str | None) -> tuple[Retrieval, Notice | None]:
     """Searches by words and meaning, by words alone when that fails. Raises StoreUnavailable."""
-    if asked.vectors:
+    if asked.vectors and chat.vectors.admits():
         try:
-            return await _search(chat.retriever, chat, asked, rewritten), None
-        except (ModelError, IndexMismatch, TimeoutError) as error:
+            found = await _search(chat.retriever, chat, asked, rewritten)
+            chat.vectors.answered()
+            return found, None
+        except TimeoutError:
+            chat.vectors.was_silent()
+            _log.warning("searching without vectors: there was no answer in time")
+        except (ModelError, IndexMismatch) as error:
+            chat.vectors.answered()
             _log.warning("searching without vectors: %s", error)
     try:
         return await _search(chat.lexical, chat, asked, rewritten), Notice("degraded", _NO_VECTORS)

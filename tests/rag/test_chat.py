@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from rag.answers.breaker import Breaker
 from rag.answers.chat import Waits
 from rag.build import build_pipeline
 from rag.errors import InvalidQuestion
@@ -316,6 +318,31 @@ async def test_without_vectors_the_words_are_searched(openai_server: OpenAIServe
         events = await told(pipeline)
         assert [event.code for event in events if isinstance(event, Notice)] == ["degraded", "degraded"]
         assert only(events, Done).answered
+
+
+async def test_only_one_question_waits_for_a_silent_embedder(openai_server: OpenAIServer, tmp_path: Path) -> None:
+    settings = settings_for(tmp_path, openai_server, embedder="openai")
+    assert (await index(settings)).status == "completed"
+    async with build_pipeline(settings, waits=QUICK) as pipeline:
+        await told(pipeline)
+        openai_server.always(Stall(), route="embeddings")
+        asked = len(openai_server.requests("embeddings"))
+        for number in range(4):
+            events = await told(pipeline, f"How does the PID controller keep robot {number} upright?")
+            assert only(events, Notice).code == "degraded"
+        assert len(openai_server.requests("embeddings")) == asked + 1
+
+
+def test_an_open_breaker_admits_one_try_at_a_time() -> None:
+    breaker = Breaker(seconds=0.05)
+    assert breaker.admits()
+    assert breaker.admits()
+    breaker.was_silent()
+    assert not breaker.admits()
+    time.sleep(0.06)
+    assert [breaker.admits(), breaker.admits()] == [True, False]
+    breaker.answered()
+    assert [breaker.admits(), breaker.admits()] == [True, True]
 
 
 @pytest.mark.alone
