@@ -43,7 +43,7 @@ INGEST_COMMAND = (sys.executable, "-m", "rag", "ingest", "--events")
 
 def build_pipeline(settings: Settings, *, waits: Waits | None = None) -> Pipeline:
     """The engine that answers; `waits` bounds what a reader waits for."""
-    store, _ = _store(settings)
+    store, _ = _store(settings, preload=True)
     provider = _provider(settings)
     embedder = CachedEmbedder(_embedder(settings, provider))
     extractive = ExtractiveGenerator(embedder)
@@ -154,9 +154,9 @@ def _board(settings: Settings, shared: "Link | None") -> Board | None:
     return RedisBoard(shared, hashlib.sha256(index.encode()).hexdigest()[:16])
 
 
-def _store(settings: Settings) -> tuple[VectorStore, WriterFactory]:
+def _store(settings: Settings, *, preload: bool = False) -> tuple[VectorStore, WriterFactory]:
     if settings.qdrant_url is None:
-        return EdgeStore(settings.data_dir), edge_writer_for(settings.data_dir)
+        return EdgeStore(settings.data_dir, preload=preload), edge_writer_for(settings.data_dir)
     from rag.store.server import ServerStore
     from rag.store.server_writer import server_writer_for
 

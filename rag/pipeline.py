@@ -119,9 +119,12 @@ class Pipeline:
         return self._reading.chapters[0] if self._reading and self._reading.chapters else TITLE
 
     async def open(self) -> None:
-        """Opens what is there. A store or a model that is down is found again when it is back."""
+        """Opens what is there, and reads what the first question would wait for. A store or a model that is down is
+        found again when it is back.
+        """
         try:
             await self._store.open()
+            self._reading = await self._load()
         except RagError as error:
             _log.warning("%s", error.message)
         await self.jobs.open()

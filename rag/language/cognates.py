@@ -7,6 +7,7 @@ alike are searched as well. Accents and doubled letters are no difference.
 import re
 import unicodedata
 from collections.abc import Iterable
+from itertools import chain, islice
 
 from rag.language.scripts import words
 
@@ -23,14 +24,9 @@ class Cognates:
 
     def __init__(self, headings: Iterable[str]) -> None:
         self._by_stem: dict[str, dict[str, str]] = {}
-        held = 0
-        for heading in headings:
-            for word in words(heading):
-                folded = _folded(word)
-                same = self._by_stem.setdefault(folded[:_STEM], {})
-                if len(folded) >= SHORTEST and folded not in same and held < _MOST_WORDS:
-                    same[folded] = word
-                    held += 1
+        for word in islice(dict.fromkeys(chain.from_iterable(map(words, headings))), _MOST_WORDS):
+            if len(folded := _folded(word)) >= SHORTEST:
+                self._by_stem.setdefault(folded[:_STEM], {}).setdefault(folded, word)
 
     def translated(self, text: str) -> str:
         """The text's words, each in the place of which the book has lookalikes replaced by them."""

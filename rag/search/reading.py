@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TypeVar
 
 from rag.language.cognates import Cognates
@@ -28,10 +29,13 @@ class Reading:
         self.lexicon = Lexicon(config.language, config.average_words)
         self.titles = [document.title for document in documents if document.chunks]
         self.latin = is_latin(" ".join(f"{document.title} {document.lead}" for document in documents[:TITLES_READ]))
-        headings = (heading.text for document in documents for heading in document.headings)
-        self._cognates = Cognates([*self.titles, *headings])
         self._terms: OrderedDict[str, list[int]] = OrderedDict()
         self._idf: OrderedDict[int, float] = OrderedDict()
+
+    @cached_property
+    def _cognates(self) -> Cognates:
+        headings = (heading.text for document in self.documents for heading in document.headings)
+        return Cognates([*self.titles, *headings])
 
     def is_foreign(self, question: str) -> bool:
         return is_foreign(question, self.config.language)

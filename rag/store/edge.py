@@ -17,8 +17,9 @@ from rag.store import search as searching
 from rag.store.base import IndexConfig, IndexedChunk, StoreQuery, WriterFactory
 from rag.store.generations import About, Generations, Lease
 from rag.store.points import chunk_of, chunk_points, document_point, record_of
+from rag.store.preload import Preload
 from rag.store.search import Ask, Found
-from rag.store.shard import Shard
+from rag.store.shard import Shard, vector_files
 from rag.types import Chunk, DocumentRecord, Hit, IndexInfo
 
 _log = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ class _Reader:
 
     lease: Lease
     shard: Shard
+    preload: Preload | None = None
     users: int = 0
     retired: bool = False
     records: list[DocumentRecord] | None = None
@@ -47,16 +49,22 @@ class _Reader:
 
     def close_when_idle(self) -> None:
         if self.retired and not self.users:
+            if self.preload is not None:
+                self.preload.close()
             with suppress(StoreUnavailable):
                 self.shard.close()
             self.lease.release()
 
 
 class EdgeStore:
-    """The VectorStore over DATA_DIR/index. Any number of processes may have it open."""
+    """The VectorStore over DATA_DIR/index. Any number of processes may have it open.
 
-    def __init__(self, data_dir: Path) -> None:
+    With `preload` what a search jumps about in is read beforehand: for who answers many questions.
+    """
+
+    def __init__(self, data_dir: Path, *, preload: bool = False) -> None:
         self._generations = Generations(data_dir, ENGINE)
+        self._preload = preload
         self._reader: _Reader | None = None
         self._stamp: tuple[int, int] | None = None
 
@@ -91,7 +99,8 @@ class EdgeStore:
 
     def _opened(self, lease: Lease) -> _Reader:
         try:
-            return _Reader(lease, Shard.load(lease.shard, self._generations.root))
+            shard = Shard.load(lease.shard, self._generations.root)
+            return _Reader(lease, shard, Preload(vector_files(lease.shard)) if self._preload else None)
         except BaseException:
             lease.release()
             raise

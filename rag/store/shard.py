@@ -124,6 +124,11 @@ class Shard:
             self._shard.close()
 
 
+def vector_files(path: Path) -> list[Path]:
+    """The files of the dense vectors and of their graph, of a shard at `path`."""
+    return sorted(file for file in path.glob(f"segments/*/vector_*-{DENSE}/**/*") if file.is_file())
+
+
 def _config(dimensions: int, *, graph: bool = False) -> qe.EdgeConfig:
     """Everything stays in mapped files. Without a graph the nearest are exact, and take 2 ms of 15,000 windows."""
     sparse = qe.EdgeSparseVectorParams(modifier=qe.Modifier.Idf, memory=qe.Memory.Cold)

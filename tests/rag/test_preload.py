@@ -1,0 +1,77 @@
+"""What a search jumps about in is mapped beforehand, by who answers many questions."""
+
+import asyncio
+import mmap
+import sys
+from pathlib import Path
+
+import pytest
+
+from rag.store.edge import EdgeStore, edge_writer_for
+from rag.store.preload import Preload
+from rag.store.shard import vector_files
+from tests.support.indexed import CONFIG
+from tests.support.store_process import QUERY, book
+
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="pages are mapped beforehand on Linux only"
+)
+
+SIZE = 24 * 2**20
+SECONDS = 60.0
+
+
+def mapped(files: list[Path]) -> tuple[int, int]:
+    """Kilobytes of the files' mappings in this process: touched, and whole."""
+    names = {str(path.resolve()) for path in files}
+    touched = whole = 0
+    counted = False
+    for line in Path("/proc/self/smaps").read_text(encoding="utf-8").splitlines():
+        fields = line.split(maxsplit=5)
+        if not fields[0].endswith(":"):
+            counted = fields[-1] in names
+        elif counted and fields[0] == "Size:":
+            whole += int(fields[1])
+        elif counted and fields[0] == "Rss:":
+            touched += int(fields[1])
+    return touched, whole
+
+
+def test_the_mappings_of_the_files_are_populated_and_no_others(tmp_path: Path) -> None:
+    wanted, other = tmp_path / "wanted file", tmp_path / "other"
+    for path in (wanted, other):
+        path.write_bytes(bytes(SIZE))
+    with wanted.open("rb") as one, other.open("rb") as two:
+        held = [mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) for file in (one, two)]
+        assert mapped([wanted]) == (0, SIZE // 1024)
+        Preload([wanted]).thread.join(SECONDS)
+        assert mapped([wanted]) == (SIZE // 1024, SIZE // 1024)
+        assert mapped([other]) == (0, SIZE // 1024)
+        for memory in held:
+            memory.close()
+
+
+def test_files_that_would_fill_half_of_the_memory_are_left(tmp_path: Path) -> None:
+    huge = tmp_path / "huge"
+    with huge.open("wb") as file:
+        file.truncate(2**43)
+    assert Preload([huge]).thread.ident is None
+
+
+async def test_an_index_is_mapped_for_the_application_and_not_for_an_ingest(tmp_path: Path) -> None:
+    async with edge_writer_for(tmp_path)(CONFIG) as writer:
+        for document in book("one", 200):
+            await writer.replace(*document)
+        await writer.publish()
+    for preload in (False, True):
+        store = EdgeStore(tmp_path, preload=preload)
+        await store.open()
+        assert store._reader is not None
+        files = vector_files(store._reader.lease.shard)
+        if (running := store._reader.preload) is not None:
+            await asyncio.to_thread(running.thread.join, SECONDS)
+        touched, whole = mapped(files)
+        assert whole > 0
+        assert (touched == whole) is preload
+        assert await store.search(QUERY, 3)
+        await store.close()
