@@ -12,6 +12,7 @@ import tempfile
 import time
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ _COMMON = [1 / (rank + 10) for rank in range(len(_VOCABULARY))]  # Zipf's law, f
 
 
 class Drawn:
-    """An embedder that takes no time: vectors drawn from the text's hash."""
+    """Vectors drawn from the text's hash. It takes no time: every question is embedded once before it is timed."""
 
     fingerprint, dimensions = "drawn", _DIMENSIONS
 
@@ -213,6 +214,7 @@ def _text(chance: random.Random, words: int) -> list[str]:
     return chance.choices(_VOCABULARY, _COMMON, k=words)
 
 
+@lru_cache(maxsize=1024)
 def _vector(seed: int) -> Vectors:
     drawn = np.random.default_rng(seed).standard_normal(_DIMENSIONS, dtype=np.float32)
     unit: Vectors = drawn / np.linalg.norm(drawn)

@@ -59,7 +59,7 @@ class _Reader:
 class EdgeStore:
     """The VectorStore over DATA_DIR/index. Any number of processes may have it open.
 
-    With `preload` what a search jumps about in is read beforehand: for who answers many questions.
+    With `preload` what a search jumps about in is mapped beforehand: for who answers many questions.
     """
 
     def __init__(self, data_dir: Path, *, preload: bool = False) -> None:
