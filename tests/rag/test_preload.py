@@ -2,22 +2,25 @@
 
 import asyncio
 import mmap
+import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from benchmarks.processes import memory
 from rag.store.edge import EdgeStore, edge_writer_for
 from rag.store.preload import Preload
 from rag.store.shard import vector_files
-from tests.support.indexed import CONFIG
-from tests.support.store_process import QUERY, book
+from tests.support.indexed import CONFIG, indexed
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="pages are mapped beforehand on Linux only"
 )
 
 SIZE = 24 * 2**20
+DIMENSIONS = 1024
 SECONDS = 60.0
 
 
@@ -58,20 +61,36 @@ def test_files_that_would_fill_half_of_the_memory_are_left(tmp_path: Path) -> No
     assert Preload([huge]).thread.ident is None
 
 
-async def test_an_index_is_mapped_for_the_application_and_not_for_an_ingest(tmp_path: Path) -> None:
-    async with edge_writer_for(tmp_path)(CONFIG) as writer:
-        for document in book("one", 200):
-            await writer.replace(*document)
+async def written(folder: Path, pages: int) -> None:
+    """An index of 4 kB vectors; a few hundred of them are compacted."""
+    config = replace(CONFIG, dimensions=DIMENSIONS)
+    async with edge_writer_for(folder)(config) as writer:
+        for number in range(pages):
+            await writer.replace(*indexed(f"page-{number}.md", [f"Page {number}.", "More."], dimensions=DIMENSIONS))
         await writer.publish()
-    for preload in (False, True):
-        store = EdgeStore(tmp_path, preload=preload)
-        await store.open()
-        assert store._reader is not None
-        files = vector_files(store._reader.lease.shard)
-        if (running := store._reader.preload) is not None:
-            await asyncio.to_thread(running.thread.join, SECONDS)
-        touched, whole = mapped(files)
-        assert whole > 0
-        assert (touched == whole) is preload
-        assert await store.search(QUERY, 3)
-        await store.close()
+
+
+async def opened(folder: Path, *, preload: bool) -> tuple[int, int]:
+    """Kilobytes of its vectors' mappings when all that is mapped beforehand is."""
+    store = EdgeStore(folder, preload=preload)
+    await store.open()
+    assert store._reader is not None
+    if (running := store._reader.preload) is not None:
+        await asyncio.to_thread(running.thread.join, SECONDS)
+    found = mapped(vector_files(store._reader.lease.shard))
+    await store.close()
+    return found
+
+
+async def test_an_index_is_mapped_for_the_application_and_not_for_an_ingest(tmp_path: Path) -> None:
+    await written(tmp_path, 300)
+    touched, whole = await opened(tmp_path, preload=True)
+    assert touched == whole > DIMENSIONS * 4 * 300 / 1024
+    assert (await opened(tmp_path, preload=False))[0] < whole / 100  # what loading looks at
+
+
+async def test_the_room_that_a_small_index_has_to_grow_takes_no_memory(tmp_path: Path) -> None:
+    await written(tmp_path, 3)
+    before = memory(os.getpid(), "VmRSS")
+    assert await opened(tmp_path, preload=True) == (0, 0)
+    assert memory(os.getpid(), "VmRSS") < before + 20
