@@ -21,7 +21,7 @@ from rag.store.points import BM25, DENSE, INDEX_ID, StoredPoint, chunk_of, recor
 from rag.store.search import BEAM, Ask, Found
 from rag.types import Chunk, DocumentRecord, Hit, IndexInfo, SparseVector
 
-FORMAT = 3
+FORMAT = 4
 _PAGE = 256  # points read at once
 _Answer = TypeVar("_Answer")
 

@@ -196,13 +196,15 @@ async def _create(index: Index, shards: int, replicas: int) -> None:
     """An empty collection, and the point that says what it is being built with."""
     name, size, link = index.collection, index.config.dimensions, index.link
     sparse = models.SparseVectorParams(modifier=models.Modifier.IDF)
-    dense = models.VectorParams(size=size, distance=models.Distance.COSINE, on_disk=True) if size else None
+    dense = models.VectorParams(
+        size=size, distance=models.Distance.COSINE, on_disk=True, datatype=models.Datatype.FLOAT16
+    )
     with suppress(Missing):
         await _drop(link, name)
     await link.run(
         lambda client: client.create_collection(
             name,
-            vectors_config={DENSE: dense} if dense else {},
+            vectors_config={DENSE: dense} if size else {},
             sparse_vectors_config={BM25: sparse, WINDOW_BM25: sparse},
             shard_number=shards,
             replication_factor=replicas,

@@ -108,7 +108,8 @@ class Shard:
         """Makes the shard compact, quick to load and durable, and closes it."""
         large = self.count(kind="window") * dimensions * 4 >= _GRAPH_FROM
         with _engine_call(self._where):
-            self._reload(_config(dimensions, graph=large))
+            if large:
+                self._reload(_config(dimensions, graph=True))
             self._shard.optimize()
             self._shard.flush()
         self.close()
@@ -133,11 +134,16 @@ def vector_files(path: Path) -> list[Path]:
 
 
 def _config(dimensions: int, *, graph: bool = False) -> qe.EdgeConfig:
-    """Everything stays in mapped files. Without a graph the nearest are exact, and take 2 ms of 15,000 windows."""
+    """Everything stays in mapped files. Without a graph the nearest are exact, and take 2 ms of 15,000 windows.
+
+    Sixteen bits a number find the same as thirty-two, in half the room.
+    """
     sparse = qe.EdgeSparseVectorParams(modifier=qe.Modifier.Idf, memory=qe.Memory.Cold)
-    dense = qe.EdgeVectorParams(dimensions, qe.Distance.Cosine, memory=qe.Memory.Cold) if dimensions else None
+    dense = qe.EdgeVectorParams(
+        dimensions, qe.Distance.Cosine, memory=qe.Memory.Cold, datatype=qe.VectorStorageDatatype.Float16
+    )
     return qe.EdgeConfig(
-        vectors={DENSE: dense} if dense else None,
+        vectors={DENSE: dense} if dimensions else None,
         sparse_vectors={BM25: sparse, WINDOW_BM25: sparse},
         hnsw_config=qe.HnswIndexConfig(
             m=16 if graph else 0, ef_construct=100, full_scan_threshold=10_000, payload_m=0, memory=qe.Memory.Cold
