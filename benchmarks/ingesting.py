@@ -23,9 +23,8 @@ from benchmarks.processes import Served, served
 from rag.book.corpus import scan
 from rag.book.routes import Site
 from rag.build import build_ingestion
-from rag.ingest.cutting import Cutter
+from rag.ingest.cutting import CutDocument, Cutter
 from rag.ingest.ingestion import ingest
-from rag.lexical import Lexicon
 from rag.settings import Settings
 from tests.support.ingesting import write_book
 
@@ -82,8 +81,9 @@ def settings_of(content: Path, data: Path, server: Served) -> Settings:
 
 def texts_of(content: Path) -> tuple[list[str], int]:
     """Every text that the ingest embeds, and the number of chunks they are of."""
-    cutter = Cutter(Lexicon("english", 1.0), 500, 50, True)
-    documents = [cutter.cut(source) for source in scan(content, Site()).sources]
+    cutter = Cutter(500, 50, windowed=True, language="english", average_words=150.0)
+    cut = [cutter.cut(source) for source in scan(content, Site()).sources]
+    documents = [document for document in cut if isinstance(document, CutDocument)]
     texts = [text for document in documents for text in document.every_text()]
     return list(dict.fromkeys(texts)), sum(len(document.chunks) for document in documents)
 

@@ -201,7 +201,6 @@ def _record(page: int, made: Sequence[IndexedChunk]) -> DocumentRecord:
         trail=(),
         chunks=len(made),
         tokens=160 * len(made),
-        words=80 * len(made),
         ingested_at=0.0,
     )
 

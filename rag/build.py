@@ -91,7 +91,7 @@ def build_ingestion(settings: Settings) -> "Ingestion":
         store=store,
         writer_for=writer_for,
         embedder=CachedEmbedder(_embedder(settings, _provider(settings)), settings.data_dir / "vectors.sqlite"),
-        fallback=None if settings.uses_openai_embeddings else NoEmbedder(),
+        fallback=None if settings.uses_openai_embeddings else CachedEmbedder(NoEmbedder()),
         price=EMBEDDING_PRICES.get(settings.openai_embedding_model) if paid else _free(settings),
         chunk_tokens=settings.chunk_tokens,
         overlap_tokens=settings.chunk_overlap_tokens,
@@ -231,7 +231,7 @@ def _made_now(settings: Settings, embedder: Embedder) -> Callable[[IndexConfig],
 def _recipe(settings: Settings, embedder: str, config: IndexConfig) -> "Recipe":
     from rag.book.chunking import CHUNKER_VERSION
     from rag.book.windows import WINDOWS_VERSION
-    from rag.ingest.recipe import Recipe
+    from rag.ingest.recipe import Recipe, average_words
     from rag.lexical import LEXICON_VERSION
 
     return Recipe(
@@ -240,6 +240,7 @@ def _recipe(settings: Settings, embedder: str, config: IndexConfig) -> "Recipe":
         chunker=f"{CHUNKER_VERSION}:{settings.chunk_tokens}:{settings.chunk_overlap_tokens}",
         windows=WINDOWS_VERSION if settings.embed_windows else "off",
         lexicon=LEXICON_VERSION,
+        words=average_words(settings.chunk_tokens),
         language=settings.book_language or config.language,
         detected=settings.book_language is None,
     )

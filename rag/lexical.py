@@ -1,7 +1,7 @@
 """Text -> BM25 sparse vector, with Qdrant's own model (Robertson and Zaragoza, 2009; k 1.2, b .75).
 
 The engine tokenises, drops stop words and stems; it keeps the weights of terms, not their order. A
-Lexicon adds what retrieval needs beside the vectors: the terms in the text's order and its length in words.
+Lexicon adds what retrieval needs beside the vectors: the terms in the text's order.
 A language is named as the engine names it ("english"), and None means neither stop words nor a stemmer.
 """
 
@@ -57,14 +57,13 @@ _CACHED_WORDS = 50_000
 
 
 class Lexicon:
-    """The lexical model of one index. `average_words` is the mean of `words(text)` over what is indexed."""
+    """The lexical model of one index. `average_words` is what BM25 takes for the mean length of a text, stop words left
+    out."""
 
     def __init__(self, language: str | None, average_words: float) -> None:
         language = language and _CODES.get(language.strip().lower(), language.strip().lower())
         self.language = language
         self._model = _model(language, average_words=max(average_words, 1.0))
-        # With b = 0 and a huge k a term's weight is its count, and so the sum is the length BM25 works with.
-        self._counter = _model(language, k=1e9, b=0.0)
         self._word = lru_cache(maxsize=_CACHED_WORDS)(self._word_uncached)
 
     def document(self, text: str) -> SparseVector:
@@ -74,10 +73,6 @@ class Lexicon:
     def query(self, text: str) -> SparseVector:
         vector = self._model.embed_query(text)
         return SparseVector(tuple(vector.indices), tuple(vector.values))
-
-    def words(self, text: str) -> int:
-        """How many words BM25 counts: repeated ones as often as they stand, stop words not at all."""
-        return round(sum(self._counter.embed_document(text).values))
 
     def terms(self, text: str) -> list[int]:
         """The terms of `query(text)` in the text's order, each as often as it stands."""
@@ -166,6 +161,7 @@ def _vote(sample: str, candidates: tuple[str, ...]) -> str | None:
 
 
 def _count(sample: str, language: str | None) -> int:
+    """The words of the sample, the stop words of the language left out: with b = 0 and a huge k a weight is a count."""
     return round(sum(_stop_word_counter(language).embed_document(sample).values))
 
 

@@ -242,8 +242,7 @@ class OutlineHeading:
 class DocumentRecord:
     """What the index knows of one document without reading its chunks. `ingested_at` is seconds since the epoch.
 
-    `words` counts the words of its chunks as the lexicon does (for the mean length of BM25); `lead` is the
-    description or the first paragraph, at most 300 characters.
+    `lead` is the description or the first paragraph, at most 300 characters.
     """
 
     path: str
@@ -253,7 +252,6 @@ class DocumentRecord:
     trail: tuple[str, ...]
     chunks: int
     tokens: int
-    words: int
     ingested_at: float
     headings: tuple[OutlineHeading, ...] = ()
     lead: str = ""

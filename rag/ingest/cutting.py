@@ -1,53 +1,114 @@
-"""A file on disk -> its chunks, the texts that are embedded for them, and the record the index keeps of it."""
+"""A file on disk -> its chunks, the texts that are embedded for them, the BM25 vectors of both, and its record."""
 
+import logging
 import time
-from dataclasses import dataclass
+from collections.abc import Container
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from math import ceil
 
 from rag.book.chunking import split
 from rag.book.corpus import Source, read
 from rag.book.markdown import outline
 from rag.book.summary import is_summary
 from rag.book.windows import windows
-from rag.ingest.spool import CutDocument
+from rag.errors import ContentError
+from rag.events import FileProblem
 from rag.lexical import Lexicon
-from rag.types import Chunk, Document, DocumentRecord
+from rag.types import Chunk, Document, DocumentRecord, SparseVector
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class CutDocument:
+    """A document ready to be embedded: for each chunk the texts whose vectors stand for it, and the BM25 vectors.
+
+    With windows these are the chunk's windows, without the chunk's own `embed_text` alone. `sparse` holds the vectors
+    of the chunks, `text_sparse` those of their windows. `new` holds for each chunk the tokens that must be embedded,
+    None where every vector is known.
+    """
+
+    record: DocumentRecord
+    chunks: tuple[Chunk, ...]
+    texts: tuple[tuple[str, ...], ...]
+    sparse: tuple[SparseVector, ...]
+    text_sparse: tuple[tuple[SparseVector, ...], ...]
+    new: tuple[int | None, ...] = ()
+
+    def every_text(self) -> list[str]:
+        return [text for texts in self.texts for text in texts]
+
+    def with_new(self, unknown: Container[str]) -> "CutDocument":
+        """`unknown` are the texts without a vector. Tokens by their share of the chunk's: within a few per cent."""
+        return replace(self, new=tuple(map(partial(_tokens, unknown), self.chunks, self.texts)))
+
+
+def _tokens(unknown: Container[str], chunk: Chunk, texts: tuple[str, ...]) -> int | None:
+    lengths = [len(text) for text in texts if text in unknown]
+    return ceil(sum(lengths) * chunk.tokens / max(len(chunk.text), 1)) if lengths else None
 
 
 @dataclass(frozen=True, slots=True)
 class Cutter:
-    """`lexicon` counts the words; its mean length does not matter for that."""
+    """Chunks of at most `limit` tokens, the longest sentence said twice `overlap`; `windowed`: windows are embedded.
 
-    lexicon: Lexicon
+    `language` and `average_words` are the lexicon's.
+    """
+
     limit: int
     overlap: int
     windowed: bool
+    language: str | None
+    average_words: float
 
-    def cut(self, source: Source) -> CutDocument:
-        """Raises ContentError when the file cannot be read.
+    def cut(self, source: Source) -> CutDocument | FileProblem:
+        """What became of the page; this raises nothing."""
+        try:
+            return self._cut(source)
+        except ContentError as error:
+            return FileProblem(source.path, error.code, error.message)
+        except Exception:  # noqa: BLE001 - one page must not cost the author the whole book
+            _log.exception("%s could not be cut", source.path)
+            return FileProblem(source.path, "internal", f"{source.path} could not be read: it broke the parser.")
 
-        A table of contents has no page that could be cited, and would be found for the name of any chapter: it is
+    def _cut(self, source: Source) -> CutDocument:
+        """A table of contents has no page that could be cited, and would be found for the name of any chapter: it is
         a document without chunks, which no search returns and no outline lists.
         """
         document = read(source)
         chunks = () if is_summary(document.path, document.flavor) else self._chunks(document)
         texts = tuple(tuple(windows(chunk)) if self.windowed else (chunk.embed_text,) for chunk in chunks)
-        return CutDocument(self._record(document, chunks), chunks, texts)
+        lexicon = _lexicon(self.language, self.average_words)
+        sparse = tuple(lexicon.document(chunk.embed_text) for chunk in chunks)
+        return CutDocument(
+            _record(document, chunks),
+            chunks,
+            texts,
+            sparse,
+            tuple(tuple(map(lexicon.document, each)) for each in texts) if self.windowed else ((),) * len(chunks),
+        )
 
     def _chunks(self, document: Document) -> tuple[Chunk, ...]:
         return tuple(split(document, limit=self.limit, overlap=self.overlap))
 
-    def _record(self, document: Document, chunks: tuple[Chunk, ...]) -> DocumentRecord:
-        shape = outline(document)
-        return DocumentRecord(
-            path=document.path,
-            title=document.title,
-            url=document.url,
-            sha256=document.sha256,
-            trail=document.trail,
-            chunks=len(chunks),
-            tokens=sum(chunk.tokens for chunk in chunks),
-            words=sum(self.lexicon.words(chunk.embed_text) for chunk in chunks),
-            ingested_at=time.time(),
-            headings=shape.headings,
-            lead=shape.lead,
-        )
+
+@lru_cache(maxsize=2)
+def _lexicon(language: str | None, average_words: float) -> Lexicon:
+    return Lexicon(language, average_words)
+
+
+def _record(document: Document, chunks: tuple[Chunk, ...]) -> DocumentRecord:
+    shape = outline(document)
+    return DocumentRecord(
+        path=document.path,
+        title=document.title,
+        url=document.url,
+        sha256=document.sha256,
+        trail=document.trail,
+        chunks=len(chunks),
+        tokens=sum(chunk.tokens for chunk in chunks),
+        ingested_at=time.time(),
+        headings=shape.headings,
+        lead=shape.lead,
+    )

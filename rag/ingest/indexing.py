@@ -1,120 +1,125 @@
-"""Cut documents -> vectors -> IndexedChunks: embedding in groups, several in flight, in the order they came."""
+"""Cut documents -> vectors -> IndexedChunks: embedding in batches, several in flight, in the order they came."""
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Self
 
 import numpy as np
 
-from rag.embedding.base import Embedder, Vectors
-from rag.ingest.spool import CutDocument
-from rag.lexical import Lexicon
+from rag.embedding.base import Vectors
+from rag.embedding.cache import CachedEmbedder
+from rag.ingest.cutting import CutDocument
 from rag.store.base import IndexedChunk, IndexedWindow
 
 MOST_AHEAD = 8192  # texts whose vectors may wait to be used: 50 MB of 1,536 dimensions
 
-_Group = list[CutDocument]
-
 
 class Embeddings:
-    """Documents with their vectors, in the order they came, embedded from the moment they are offered.
+    """Documents with their vectors, in the order they came, embedded while others are still cut.
 
-    Groups of at least `batch` texts, `in_flight` of them under way at once; about `most` texts are embedded ahead of
-    their use. After the first failure no other is asked for. Leaving the context ends what is under way.
+    Batches of `batch` texts, whatever documents they are of, `in_flight` of them under way at once; about `most` texts
+    are embedded ahead of their use, and then no further document is asked for. After the first failure nothing else is
+    embedded. Leaving the context ends what is under way.
     """
 
-    def __init__(self, embedder: Embedder, *, batch: int, in_flight: int, most: int = MOST_AHEAD) -> None:
-        self._embedder, self._batch, self._most = embedder, batch, most
+    def __init__(
+        self,
+        embedder: CachedEmbedder,
+        documents: AsyncGenerator[CutDocument, None],
+        *,
+        batch: int,
+        in_flight: int,
+        most: int = MOST_AHEAD,
+    ) -> None:
+        self._embedder, self._documents = embedder, documents
+        self._batch, self._most = batch, max(most, batch)
         self._gate = asyncio.Semaphore(in_flight)
-        self._filling: _Group = []
-        self._groups: deque[tuple[_Group, asyncio.Task[Vectors]]] = deque()
+        self._cut: asyncio.Queue[CutDocument | None] = asyncio.Queue()
+        self._sent: asyncio.Queue[asyncio.Task[Vectors] | None] = asyncio.Queue()
+        self._under_way: set[asyncio.Task[Vectors]] = set()
         self._ahead = 0
+        self._used = asyncio.Event()
         self._failed: Exception | None = None
-        self._refused = False
-        self.taken = 0
 
     async def __aenter__(self) -> Self:
+        self._asking = asyncio.create_task(self._ask(), name="cut and embed")
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        tasks = [task for _, task in self._groups]
+        tasks = [self._asking, *self._under_way]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._documents.aclose()
 
-    def offer(self, document: CutDocument) -> None:
-        """Takes it, unless too much is waiting; what comes after the first that was not taken is not taken either.
-        `taken` counts them.
-        """
-        self._refused = self._refused or self._ahead >= self._most
-        if not self._refused:
-            self._add(document)
-            self.taken += 1
+    async def vectors(self) -> AsyncGenerator[tuple[CutDocument, Vectors], None]:
+        """Every document with one vector per text. Raises ModelError, and whatever ended the documents."""
+        rows: Vectors = np.empty((0, self._embedder.dimensions), np.float32)
+        while (document := await self._cut.get()) is not None:
+            texts = sum(map(len, document.texts))
+            while len(rows) < texts and (task := await self._sent.get()) is not None:
+                more = await task
+                self._under_way.discard(task)
+                self._ahead -= len(more)
+                self._used.set()
+                rows = np.concatenate([rows, more]) if len(rows) else more
+            if len(rows) < texts:
+                break
+            yield document, rows[:texts]
+            rows = rows[texts:]
+        await self._asking
 
-    async def vectors(self, rest: Iterator[CutDocument]) -> AsyncGenerator[tuple[CutDocument, Vectors], None]:
-        """Every document that was taken, and then `rest`, each with one vector per text. Raises ModelError."""
-        while True:
-            while self._ahead < self._most and (document := next(rest, None)) is not None:
-                self._add(document)
-            if self._ahead < self._most:
-                self._send()
-            if not self._groups:
-                return
-            group, task = self._groups[0]
-            vectors = await task
-            self._groups.popleft()
-            self._ahead -= len(vectors)
-            start = 0
-            for document in group:
-                end = start + sum(map(len, document.texts))
-                yield document, vectors[start:end]
-                start = end
+    async def _ask(self) -> None:
+        waiting: list[str] = []
+        try:
+            async for document in self._documents:
+                self._cut.put_nowait(document)
+                waiting += document.every_text()
+                while len(waiting) >= self._batch:
+                    self._send(waiting[: self._batch])
+                    del waiting[: self._batch]
+                while self._ahead >= self._most:
+                    self._used.clear()
+                    await self._used.wait()
+            if waiting:
+                self._send(waiting)
+        finally:
+            self._cut.put_nowait(None)
+            self._sent.put_nowait(None)
 
-    def _add(self, document: CutDocument) -> None:
-        self._filling.append(document)
-        self._ahead += sum(map(len, document.texts))
-        if sum(len(texts) for waiting in self._filling for texts in waiting.texts) >= self._batch:
-            self._send()
+    def _send(self, texts: list[str]) -> None:
+        self._ahead += len(texts)
+        task = asyncio.create_task(self._embedder.embed_documents(texts, self._turn))
+        self._under_way.add(task)
+        self._sent.put_nowait(task)
 
-    def _send(self) -> None:
-        group, self._filling = self._filling, []
-        if group:
-            self._groups.append((group, asyncio.create_task(self._embed(group))))
-
-    async def _embed(self, group: _Group) -> Vectors:
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
         async with self._gate:
             if self._failed is not None:
                 raise self._failed
             try:
-                return await self._embedder.embed_documents([text for each in group for text in each.every_text()])
+                yield
             except Exception as error:
                 self._failed = error
                 raise
 
 
-def indexed(document: CutDocument, vectors: Vectors, lexicon: Lexicon, *, windowed: bool) -> list[IndexedChunk]:
-    """`vectors` has a row for each text of the document. A chunk's own vector is the normalised mean of its texts'."""
+def indexed(document: CutDocument, vectors: Vectors) -> list[IndexedChunk]:
+    """`vectors` has a row for each text of the document."""
+    rows = iter(vectors)
     chunks: list[IndexedChunk] = []
-    start = 0
-    for chunk, texts, mean in zip(document.chunks, document.texts, _means(document, vectors), strict=True):
-        rows = vectors[start : start + len(texts)]
-        start += len(texts)
-        windows = (IndexedWindow(lexicon.document(text), _dense(row)) for text, row in zip(texts, rows, strict=True))
-        sparse = lexicon.document(chunk.embed_text)
-        chunks.append(IndexedChunk(chunk, sparse, _dense(mean), tuple(windows) if windowed else ()))
+    for chunk, sparse, texts, windows in zip(
+        document.chunks, document.sparse, document.texts, document.text_sparse, strict=True
+    ):
+        dense = [_dense(next(rows)) for _ in texts]
+        if windows:
+            made = tuple(map(IndexedWindow, windows, dense))
+            chunks.append(IndexedChunk(chunk, sparse, None, made))
+        else:
+            chunks.append(IndexedChunk(chunk, sparse, dense[0]))
     return chunks
-
-
-def _means(document: CutDocument, vectors: Vectors) -> Vectors:
-    """For each chunk the normalised mean of its texts' vectors."""
-    counts = [len(texts) for texts in document.texts]
-    if not counts:
-        return vectors
-    starts = np.cumsum([0, *counts[:-1]])
-    sums: Vectors = np.add.reduceat(vectors, starts, axis=0)
-    sums /= np.maximum(np.sqrt(np.einsum("ij,ij->i", sums, sums)), 1e-12)[:, None]
-    return sums
 
 
 def _dense(row: Vectors) -> Vectors | None:

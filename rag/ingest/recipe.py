@@ -1,33 +1,29 @@
 """What an index is made with. Another recipe means another index; vectors of the same text are used again.
 
-The mean length of a chunk in words belongs to it, because BM25 weighs every stored vector with it. It is rounded to
-a coarse grid, so that an edit here and there does not ask for a new index: within a step of the grid BM25
-hardly changes its mind.
+BM25 weighs every stored vector with the mean length of a chunk in words. It is taken from the chunks' limit, not
+measured: so that storing can begin before the last page is cut, and an edit never asks for a new index. A third more or
+less changes next to nothing (specs/1-rag-backend/research.md).
 """
 
-import math
 from dataclasses import dataclass
 
 from rag.store.base import IndexConfig
 
-_GRID = 1.25  # one step is a quarter longer than the last
-_SHORTEST = 8.0  # words; below it a book is too small for the mean to matter
+_WORDS_A_TOKEN = 0.3  # of the limit: chunks of books are two thirds full, and stop words do not count
 
 
-def average_words(words: int, chunks: int) -> float:
-    """The mean number of words of a chunk, on the grid."""
-    if not chunks:
-        return _SHORTEST
-    mean = max(words / chunks, _SHORTEST)
-    return float(round(_GRID ** round(math.log(mean, _GRID)), 1))
+def average_words(limit: int) -> float:
+    """The mean number of words that BM25 takes for a chunk of at most `limit` tokens."""
+    return limit * _WORDS_A_TOKEN
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Everything that stored vectors depend on, apart from the texts and their mean length.
+    """Everything that stored vectors depend on, apart from the texts.
 
     `embedder` is the embedder's fingerprint, `chunker` the chunker's version and parameters, `windows` the
-    windows' version or "off", `lexicon` the lexical model's version. A language that was not `detected` was set.
+    windows' version or "off", `lexicon` the lexical model's version, `words` the mean length of a chunk. A language
+    that was not `detected` was set.
     """
 
     embedder: str
@@ -35,11 +31,13 @@ class Recipe:
     chunker: str
     windows: str
     lexicon: str
+    words: float
     language: str | None
     detected: bool = True
 
-    def config(self, words: float) -> IndexConfig:
-        """The recipe with its mean length as the store keeps it."""
+    @property
+    def config(self) -> IndexConfig:
+        """The recipe as the store keeps it."""
         parts = (
             f"embedder={self.embedder}",
             f"dimensions={self.dimensions}",
@@ -47,10 +45,10 @@ class Recipe:
             f"windows={self.windows}",
             f"lexicon={self.lexicon}",
             f"language={self.language or 'none'}{'' if self.detected else '!'}",
-            f"words={words:g}",
+            f"words={self.words:g}",
         )
-        return IndexConfig(" ".join(parts), self.dimensions, self.language, words)
+        return IndexConfig(" ".join(parts), self.dimensions, self.language, self.words)
 
     def made(self, config: IndexConfig | None) -> bool:
-        """True when the index was made with this recipe, whatever its mean length."""
-        return config is not None and config.fingerprint == self.config(config.average_words).fingerprint
+        """True when the index was made with this recipe."""
+        return config is not None and config.fingerprint == self.config.fingerprint

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from rag.events import FileFailed, FileProblem, Finished, Progressed, Stage, Warned
-from rag.ingest.spool import CutDocument
+from rag.ingest.cutting import CutDocument
 
 _INTERVAL = 0.1  # seconds between two Progressed: more often than anybody can read them
 _CUT, _STORED = 10.0, 98.0  # percent when everything is cut, and when everything is stored
@@ -29,7 +29,11 @@ class Tally:
     stage: Stage = "scanning"
     files_processed: int = 0
     total_files: int = 0
+    files_to_cut: int = 0
     percent: float = 0.0
+    _files_cut: int = 0
+    _chunks_cut: int = 0
+    _chunks_stored: int = 0
     _began: float = field(default_factory=time.monotonic)
     _said: float = 0.0
 
@@ -42,21 +46,39 @@ class Tally:
         self.warnings.append(message)
         return Warned(code, message)
 
-    def cut(self, done: int, of: int) -> None:
-        """`done` of the `of` new documents are cut into chunks."""
-        self._reach(_CUT * done / max(of, 1))
+    def keep(self, chunks: int) -> None:
+        """So many chunks of the index stay as they are."""
+        self.chunks_reused += chunks
 
-    def store(self, document: CutDocument, stored: int, of: int) -> None:
-        """The document is in the store, and with it `stored` of the `of` chunks that were cut."""
+    def cut(self, document: CutDocument | None) -> None:
+        """One more file is cut; None: it could not be."""
+        self._files_cut += 1
+        self._chunks_cut += len(document.chunks) if document is not None else 0
+        self._advance()
+
+    def store(self, document: CutDocument) -> None:
+        """The document is in the store."""
         created = sum(tokens is not None for tokens in document.new)
         self.chunks_created += created
         self.chunks_reused += len(document.chunks) - created
         self.tokens += sum(tokens or 0 for tokens in document.new)
-        self.files_processed += 1
-        self._reach(_CUT + (_STORED - _CUT) * stored / max(of, 1))
+        self._passed(document)
 
-    def _reach(self, percent: float) -> None:
-        self.percent = max(self.percent, round(percent, 1))
+    def had(self, document: CutDocument) -> None:
+        """The document was in the store already."""
+        self.chunks_reused += len(document.chunks)
+        self._passed(document)
+
+    def _passed(self, document: CutDocument) -> None:
+        self.files_processed += 1
+        self._chunks_stored += len(document.chunks)
+        self._advance()
+
+    def _advance(self) -> None:
+        """Until every file is cut, the others are taken to have as many chunks as those that are."""
+        cut = self._files_cut / self.files_to_cut
+        stored = self._chunks_stored * cut / max(self._chunks_cut, 1)
+        self.percent = max(self.percent, round(_CUT * cut + (_STORED - _CUT) * stored, 1))
 
     def due(self) -> bool:
         """True when the last Progressed is long enough ago."""

@@ -40,7 +40,7 @@ class IndexedWindow:
 
 @dataclass(frozen=True, slots=True)
 class IndexedChunk:
-    """A chunk ready to be stored: its BM25 vector, its windows (perhaps none), the mean of their dense vectors."""
+    """A chunk ready to be stored: its BM25 vector, its windows, and its own dense vector where it has no windows."""
 
     chunk: Chunk
     sparse: SparseVector

@@ -187,8 +187,8 @@ class EdgeWriter:
         stale = self._chunk_ids(record.path) - new
         if record.path in self._records:
             shard.delete(record.path)
-        shard.upsert([point for indexed in chunks for point in chunk_points(indexed)])
-        shard.upsert([document_point(record)])
+        points = (point for indexed in chunks for point in chunk_points(indexed))
+        shard.upsert([*points, document_point(record)])
         self._records[record.path] = record
         return len(stale)
 

@@ -120,7 +120,6 @@ def record_of(payload: Mapping[str, Any]) -> DocumentRecord:
         trail=tuple(payload["trail"]),
         chunks=payload["chunks"],
         tokens=payload["tokens"],
-        words=payload["words"],
         ingested_at=payload["ingested_at"],
         headings=tuple(OutlineHeading(**heading) for heading in payload["headings"]),
         lead=payload["lead"],

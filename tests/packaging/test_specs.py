@@ -9,7 +9,7 @@ import pytest
 from rag.book.chunking import CHUNKER_VERSION
 from rag.book.windows import WINDOWS_VERSION
 from rag.embedding.local import LocalEmbedder
-from rag.ingest.recipe import Recipe
+from rag.ingest.recipe import Recipe, average_words
 from rag.lexical import LEXICON_VERSION
 from rag.settings import Settings
 from tests.conftest import ROOT
@@ -65,7 +65,7 @@ def test_the_fingerprint_that_is_shown_is_todays() -> None:
         chunker=f"{CHUNKER_VERSION}:{settings.chunk_tokens}:{settings.chunk_overlap_tokens}",
         windows=WINDOWS_VERSION,
         lexicon=LEXICON_VERSION,
+        words=average_words(settings.chunk_tokens),
         language="english",
     )
-    shown = recipe.config(108.4).fingerprint
-    assert f"    {shown}\n" in (SPECS / "data-model.md").read_text(encoding="utf-8")
+    assert f"    {recipe.config.fingerprint}\n" in (SPECS / "data-model.md").read_text(encoding="utf-8")

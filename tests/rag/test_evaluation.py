@@ -70,7 +70,7 @@ def test_figures_and_their_intervals() -> None:
 
 
 def record(url: str = "/docs/a", anchor: str = "trimming") -> DocumentRecord:
-    return DocumentRecord("a.md", "A", url, "0", (), 1, 1, 1, 0.0, (OutlineHeading(2, "Trimming", anchor),))
+    return DocumentRecord("a.md", "A", url, "0", (), 1, 1, 0.0, (OutlineHeading(2, "Trimming", anchor),))
 
 
 def citation(url: str, quote: str) -> Citation:

@@ -6,7 +6,7 @@ from rag.types import DocumentRecord, OutlineHeading
 
 def page(number: int, title: str, *headings: str) -> DocumentRecord:
     outline = tuple(OutlineHeading(2, text, None) for text in headings)
-    return DocumentRecord(f"{number:02}.md", title, f"/{number}", "x", (), 3, 100, 90, 0.0, outline)
+    return DocumentRecord(f"{number:02}.md", title, f"/{number}", "x", (), 3, 100, 0.0, outline)
 
 
 def test_headings_become_questions() -> None:

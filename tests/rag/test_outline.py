@@ -16,7 +16,7 @@ def record(path: str, title: str, *, trail: tuple[str, ...] = (), lead: str = ""
         OutlineHeading(2, "Second", "second"),
     )
     url = f"/docs/{path.removesuffix('.md')}"
-    return DocumentRecord(path, title, url, "0", trail, chunks, 300, 200, 0.0, headings, lead)
+    return DocumentRecord(path, title, url, "0", trail, chunks, 300, 0.0, headings, lead)
 
 
 FOUNDATIONS, CONTROL = "Part 1: Foundations", "Part 2: Control"

@@ -30,7 +30,7 @@ def test_health(store: bool, model: bool, mode: Mode, state: IndexState, documen
 
 
 def record(path: str, sha256: str = "old") -> DocumentRecord:
-    return DocumentRecord(path, f"Title of {path}", f"/{path}", sha256, (), 3, 100, 90, 12.5)
+    return DocumentRecord(path, f"Title of {path}", f"/{path}", sha256, (), 3, 100, 12.5)
 
 
 def source(path: str, sha256: str) -> Source:

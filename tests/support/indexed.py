@@ -35,7 +35,6 @@ def indexed(path: str, texts: Sequence[str], *, version: str = "1", dimensions: 
         trail=("Part 1",),
         chunks=len(chunks),
         tokens=sum(item.chunk.tokens for item in chunks),
-        words=sum(LEXICON.words(text) for text in texts),
         ingested_at=1_700_000_000.25,
         headings=(OutlineHeading(1, "Títle", None), OutlineHeading(2, "Part › one", "part-one")),
         lead="What it is about.",

@@ -1,0 +1,132 @@
+"""Files cut here and in a process beside: the same answers in the same order, and an end that leaves nobody behind."""
+
+import os
+import signal
+import subprocess
+import time
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rag.book.corpus import Source, scan
+from rag.book.routes import Site
+from rag.errors import ContentError
+from rag.events import FileProblem
+from rag.ingest.cutting import CutDocument, Cutter
+from rag.ingest.cutting_process import Cut, cut_all
+from rag.types import Chunk, DocumentRecord, SparseVector
+from tests.support.ingesting import command, environment, write_book
+
+CUTTER = Cutter(500, 50, windowed=True, language="english", average_words=150.0)
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> list[Source]:
+    write_book(tmp_path / "content", 12)
+    (tmp_path / "content" / "umlaut-ü-漢字.md").write_text("# Ü\n\nText with 漢字 and 🤖.\n")
+    return scan(tmp_path / "content", Site()).sources
+
+
+def timeless(cut: Cut) -> Cut:
+    return replace(cut, record=replace(cut.record, ingested_at=0.0)) if isinstance(cut, CutDocument) else cut
+
+
+async def every(cutter: Cutter, sources: list[Source], beside_from: int) -> list[Cut]:
+    async with aclosing(cut_all(cutter, sources, beside_from=beside_from)) as cuts:
+        return [timeless(cut) async for cut in cuts]
+
+
+def children(process: int | None = None) -> set[int]:
+    pid = process or os.getpid()
+    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
+def running(process: int) -> bool:
+    """A zombie does not run."""
+    try:
+        return "State:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("windowed", [True, False])
+async def test_a_process_beside_cuts_the_same(sources: list[Source], windowed: bool) -> None:
+    (sources[3].root / sources[3].path).unlink()
+    cutter = replace(CUTTER, windowed=windowed)
+    here = await every(cutter, sources, 100)
+    assert await every(cutter, sources, 1) == await every(cutter, sources, 5) == here
+    assert [type(cut) for cut in here].count(FileProblem) == 1
+    documents = [cut for cut in here if isinstance(cut, CutDocument)]
+    assert all(document.chunks and len(document.sparse) == len(document.chunks) for document in documents)
+    assert all(bool(windows) == windowed for document in documents for windows in document.text_sparse)
+
+
+async def test_what_breaks_the_parser_is_one_page(sources: list[Source]) -> None:
+    broken = replace(sources[2], site=replace(sources[2].site, flavor="auto"))  # `read` asserts that it is known
+    for beside_from in (1, 100):
+        cuts = await every(CUTTER, [sources[0], broken, sources[1]], beside_from)
+        assert [isinstance(cut, FileProblem) for cut in cuts] == [False, True, False]
+        assert cuts[1] == FileProblem(broken.path, "internal", f"{broken.path} could not be read: it broke the parser.")
+
+
+async def test_a_name_that_is_no_unicode_is_cut_as_well(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    write_book(folder, 4)
+    sources = scan(folder, Site()).sources
+    assert await every(CUTTER, sources, 1) == await every(CUTTER, sources, 100)
+
+
+async def test_a_process_that_is_killed_is_one_sentence(sources: list[Source]) -> None:
+    before = children()
+    async with aclosing(cut_all(CUTTER, sources * 50, beside_from=1)) as cuts:
+        await anext(cuts)
+        (process,) = children() - before
+        os.kill(process, signal.SIGKILL)
+        with pytest.raises(ContentError, match="memory ran out"):
+            async for _ in cuts:
+                pass
+
+
+async def test_leaving_early_ends_the_process(sources: list[Source]) -> None:
+    before = children()
+    async with aclosing(cut_all(CUTTER, sources * 50, beside_from=1)) as cuts:
+        await anext(cuts)
+        assert len(children() - before) == 1
+    assert children() == before
+
+
+async def test_few_files_need_no_process(sources: list[Source]) -> None:
+    before = children()
+    async with aclosing(cut_all(CUTTER, sources)) as cuts:
+        async for _ in cuts:
+            assert children() == before
+
+
+def test_it_ends_with_an_ingest_that_is_killed(tmp_path: Path) -> None:
+    write_book(tmp_path / "content", 400)
+    environ = environment(tmp_path / "content", tmp_path / "data", EMBEDDER="local")
+    ingest = subprocess.Popen(command("--dry-run"), env=environ, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 30
+    while not (beside := children(ingest.pid)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    (cutting,) = beside
+    ingest.kill()
+    ingest.wait()
+    while running(cutting) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not running(cutting)
+
+
+def cut(texts: tuple[str, ...] = ("one 漢字", "two")) -> CutDocument:
+    record = DocumentRecord("a.md", "Ein Titel", "/docs/a", "ab", ("Teil 1",), 1, 9, 1.5)
+    chunk = Chunk("id", "a.md", ("Ein Titel",), "/docs/a", "ü", 0, (0, 3), (0, 20), "one 漢字\n\ntwo", 9)
+    return CutDocument(record, (chunk,), (texts,), (SparseVector((), ()),), ((),))
+
+
+def test_only_texts_without_a_vector_cost_tokens() -> None:
+    document = cut()
+    assert document.with_new({"one 漢字", "two"}).new == (8,)
+    assert document.with_new({"two"}).new == (3,)
+    assert document.with_new(set()).new == (None,)
