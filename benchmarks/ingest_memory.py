@@ -9,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.processes import memory_with_children
 from tests.support.ingesting import command, environment, write_book
 from tests.support.openai_script import Limits
 from tests.support.openai_server import OpenAIServer
@@ -40,20 +41,10 @@ def measure(folder: Path, pages: int, dimensions: int) -> tuple[float, float]:
         )
         highest = 0.0
         while process.poll() is None:
-            highest = max(highest, anonymous(process.pid))
+            highest = max(highest, memory_with_children(process.pid, "RssAnon"))
             time.sleep(_EVERY)
     assert process.returncode == 0
     return time.monotonic() - began, highest
-
-
-def anonymous(process: int) -> float:
-    """Megabytes that are backed by no file; 0 once the process has ended."""
-    try:
-        status = Path(f"/proc/{process}/status").read_text()
-    except OSError:
-        return 0.0
-    found = [line.split()[1] for line in status.splitlines() if line.startswith("RssAnon:")]
-    return int(found[0]) / 1024 if found else 0.0
 
 
 if __name__ == "__main__":

@@ -91,6 +91,15 @@ def cpu_seconds(process: int) -> float:
     return sum(map(int, fields[11:15])) / _TICKS
 
 
+def memory_with_children(process: int, field: str = "VmRSS") -> float:
+    """Megabytes of the process and of those it has started."""
+    try:
+        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    except OSError:
+        children = []
+    return memory(process, field) + sum(memory_with_children(int(child), field) for child in children)
+
+
 def memory(process: int, field: str = "VmRSS") -> float:
     """Megabytes; RssAnon are those that no file backs. 0 once the process has ended."""
     try:

@@ -21,7 +21,7 @@ from urllib.parse import urlencode
 from urllib.request import urlopen
 
 from benchmarks.figures import ROOT, Figure
-from benchmarks.processes import cpu_seconds, environment, memory, served
+from benchmarks.processes import cpu_seconds, environment, memory_with_children, served
 from benchmarks.serving import openai_parts, upstream
 from tests.support.ingesting import write_book
 
@@ -78,12 +78,14 @@ def _arguments() -> argparse.Namespace:
 
 
 def watched_ingest(settings: dict[str, object], field: str = "RssAnon") -> tuple[float, float]:
-    """Seconds, and the megabytes of memory at the highest: of its own, or of another kind that the kernel tells."""
+    """Seconds, and the megabytes of memory at the highest, the process that cuts included: of their own, or of another
+    kind that the kernel tells.
+    """
     began, highest = time.monotonic(), 0.0
     command = [sys.executable, "-m", "rag", "ingest", "--events"]
     process = subprocess.Popen(command, env=environment(**settings), cwd=ROOT, stdout=subprocess.DEVNULL)
     while process.poll() is None:
-        highest = max(highest, memory(process.pid, field))
+        highest = max(highest, memory_with_children(process.pid, field))
         time.sleep(_EVERY)
     assert process.returncode == 0, f"the ingest ended with {process.returncode}"
     return time.monotonic() - began, highest

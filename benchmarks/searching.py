@@ -34,7 +34,7 @@ from rag.pipeline import Book, Pipeline, Worker
 from rag.search.retrieval import Retriever
 from rag.store.base import IndexConfig, IndexedChunk, IndexedWindow
 from rag.store.edge import EdgeStore, edge_writer_for
-from rag.store.search import Ask, Found
+from rag.store.search import Answer, Ask
 from rag.store.shard import Shard, request
 from rag.types import Chunk, DocumentRecord
 
@@ -132,7 +132,7 @@ class _Watched:
     def __init__(self, shard: Shard) -> None:
         self.shard, self.batches = shard, list[Sequence[Ask]]()
 
-    def ask(self, batch: Sequence[Ask]) -> list[list[Found]]:
+    def ask(self, batch: Sequence[Ask]) -> list[Answer]:
         self.batches.append(batch)
         return self.shard.ask(batch)
 

@@ -6,7 +6,9 @@ A language is named as the engine names it ("english"), and None means neither s
 """
 
 import re
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import chain
 
 from qdrant_edge import Bm25, Bm25Config, DisabledStemmer, Language, SnowballLanguage, SnowballParams, StopwordsSet
 from qdrant_edge import TokenizerType as Tokenizer
@@ -56,6 +58,23 @@ _LONGEST_WORD_ELSEWHERE = 8
 _CACHED_WORDS = 50_000
 
 
+class _Pieces(dict[str, Sequence[int]]):
+    """The terms of each piece of text that was met, and of one that was not. Forgets everything when it is full.
+
+    A dictionary, so that a whole text is looked up without a step of Python's for each word.
+    """
+
+    def __init__(self, terms: Callable[[str], Sequence[int]]) -> None:
+        super().__init__()
+        self._terms = terms
+
+    def __missing__(self, piece: str) -> Sequence[int]:
+        if len(self) >= _CACHED_WORDS:
+            self.clear()
+        found = self[piece] = self._terms(piece)
+        return found
+
+
 class Lexicon:
     """The lexical model of one index. `average_words` is what BM25 takes for the mean length of a text, stop words left
     out."""
@@ -65,6 +84,7 @@ class Lexicon:
         self.language = language
         self._model = _model(language, average_words=max(average_words, 1.0))
         self._word = lru_cache(maxsize=_CACHED_WORDS)(self._word_uncached)
+        self._pieces = _Pieces(self._piece)
 
     def document(self, text: str) -> SparseVector:
         vector = self._model.embed_document(text)
@@ -76,11 +96,11 @@ class Lexicon:
 
     def terms(self, text: str) -> list[int]:
         """The terms of `query(text)` in the text's order, each as often as it stands."""
-        found: list[int] = []
-        for piece in text.split():
-            terms = self._word(piece)
-            found += terms if len(terms) < 2 else self._split(piece, frozenset(terms))
-        return found
+        return list(chain.from_iterable(map(self._pieces.__getitem__, text.split())))
+
+    def _piece(self, piece: str) -> Sequence[int]:
+        terms = self._word_uncached(piece)
+        return terms if len(terms) < 2 else self._split(piece, frozenset(terms))
 
     def _word_uncached(self, word: str) -> tuple[int, ...]:
         return tuple(self._model.embed_query(word).indices)

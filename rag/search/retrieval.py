@@ -144,6 +144,8 @@ class Retriever:
         if not self._dense(reading, meant[0].text):
             return StoreQuery(sparse)
         texts = [reading.searched(part.text) if self._english_model else part.text for part in meant]
+        if len(texts) == 1:
+            return StoreQuery(sparse, await self._embedder.embed_query(texts[0]))
         vectors = await asyncio.gather(*(self._embedder.embed_query(text) for text in texts))
         weighted = [(vector, part.weight) for vector, part in zip(vectors, meant, strict=True)]
         return StoreQuery(sparse, followups.blend(weighted))

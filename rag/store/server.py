@@ -16,9 +16,10 @@ from rag.embedding.base import Vectors
 from rag.errors import IndexEmpty, IndexMismatch
 from rag.store import search as searching
 from rag.store.base import IndexConfig, StoreQuery
+from rag.store.known import Known
 from rag.store.link import Link, Missing
-from rag.store.points import BM25, DENSE, INDEX_ID, StoredPoint, chunk_of, record_of
-from rag.store.search import BEAM, Ask, Found
+from rag.store.points import BM25, DENSE, INDEX_ID, StoredPoint, chunk_of, number_of, record_of
+from rag.store.search import BEAM, Answer, Ask
 from rag.types import Chunk, DocumentRecord, Hit, IndexInfo, SparseVector
 
 FORMAT = 4
@@ -37,10 +38,10 @@ class Index:
     records: list[DocumentRecord] | None = None
     idf: dict[int, float] = field(default_factory=dict)
 
-    async def ask(self, batch: Sequence[Ask]) -> list[list[Found]]:
+    async def ask(self, batch: Sequence[Ask]) -> list[Answer]:
         requests = [_request(ask) for ask in batch]
         answers = await self.link.run(lambda client: client.query_batch_points(self.collection, requests))
-        return [[_found(point) for point in answer.points] for answer in answers]
+        return [_answer(answer.points) for answer in answers]
 
     async def scroll(self, **fields: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         """Id and payload of every point with these fields."""
@@ -128,7 +129,8 @@ class ServerStore:
 
     async def search(self, query: StoreQuery, limit: int, keep: Sequence[str] = ()) -> list[Hit]:
         async def found(index: Index) -> list[Hit]:
-            return await searching.search(index, index.config, query, limit, keep)
+            known = Known()  # for this search alone: documents change one by one
+            return await searching.search(index, index.config, query, limit, keep, known)
 
         hits = await self._on_index(found)
         if hits is None or (self._index and self._index.info and not self._index.info.chunks):
@@ -209,13 +211,19 @@ def _request(ask: Ask) -> models.QueryRequest:
     )
 
 
-def _found(point: models.ScoredPoint) -> Found:
-    point_id = point.id if isinstance(point.id, int) else str(point.id)
-    weights: dict[int, float] = {}
-    if isinstance(point.vector, dict) and BM25 in point.vector:
-        sparse = cast(models.SparseVector, point.vector[BM25])
-        weights = dict(zip(sparse.indices, sparse.values, strict=True))
-    return Found(point_id, point.score, point.payload or {}, weights)
+def _answer(points: Sequence[models.ScoredPoint]) -> Answer:
+    return Answer(list(map(_number, points)), [point.score for point in points], points, list(map(_weights, points)))
+
+
+def _number(point: models.ScoredPoint) -> int:
+    return point.id if isinstance(point.id, int) else number_of(str(point.id))
+
+
+def _weights(point: models.ScoredPoint) -> dict[int, float]:
+    if not isinstance(point.vector, dict) or BM25 not in point.vector:
+        return {}
+    sparse = cast(models.SparseVector, point.vector[BM25])
+    return dict(zip(sparse.indices, sparse.values, strict=True))
 
 
 def _vector(vector: SparseVector | Vectors) -> models.SparseVector | list[float]:

@@ -17,7 +17,7 @@ import qdrant_edge as qe
 from rag.embedding.base import Vectors
 from rag.errors import StoreUnavailable
 from rag.store.points import BM25, DENSE, INDEXED_FIELDS, WINDOW_BM25, StoredPoint
-from rag.store.search import BEAM, Ask, Found
+from rag.store.search import BEAM, Answer, Ask
 from rag.types import SparseVector
 
 _BATCH = 256  # points in one call to the engine
@@ -84,10 +84,10 @@ class Shard:
         with _engine_call(self._where):
             self._shard.update(qe.UpdateOperation.delete_points_by_filter(_filter(path=path)))
 
-    def ask(self, batch: Sequence[Ask]) -> list[list[Found]]:
+    def ask(self, batch: Sequence[Ask]) -> list[Answer]:
         with _engine_call(self._where):
             answers = self._shard.query_batch(request(batch))
-        return [_found(ask, points) for ask, points in zip(batch, answers, strict=True)]
+        return [_answer(ask, points) for ask, points in zip(batch, answers, strict=True)]
 
     def scroll(self, *, payload: bool, **fields: str) -> Iterator[list[tuple[str, dict[str, Any]]]]:
         """Id and payload of every point with these fields, page by page."""
@@ -180,17 +180,16 @@ def _request(ask: Ask, among: qe.Filter | None) -> qe.QueryRequest:
     )
 
 
-def _found(ask: Ask, points: Sequence[qe.ScoredPoint]) -> list[Found]:
+def _answer(ask: Ask, points: Sequence[qe.ScoredPoint]) -> Answer:
     """Reads only what was asked for: each attribute is made anew by the engine."""
-    if ask.weights:
-        return [Found(_id(point.id), point.score, weights=_weights(point, ask.using)) for point in points]
-    if ask.payload:
-        return [Found(_id(point.id), point.score, point.payload or {}) for point in points]
-    return [Found(_id(point.id), point.score) for point in points]
+    weights = [_weights(point, ask.using) for point in points] if ask.weights else ()
+    return Answer([_number(point.id) for point in points], [point.score for point in points], points, weights)
 
 
-def _id(given: str | int | UUID) -> str | int:
-    return given if isinstance(given, int) else str(given)
+def _number(given: str | int | UUID) -> int:
+    if isinstance(given, int):
+        return given
+    return given.int if isinstance(given, UUID) else UUID(given).int
 
 
 def _weights(point: qe.ScoredPoint, name: str) -> dict[int, float]:

@@ -6,15 +6,19 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rag.store.points import (
     BM25,
     DENSE,
     WINDOW_BM25,
+    chunk_id_of,
     chunk_of,
     chunk_points,
     document_id,
     document_point,
+    number_of,
     record_of,
     window_ids,
 )
@@ -40,7 +44,7 @@ def test_a_record_comes_back_whole_through_json() -> None:
 def test_every_window_is_a_point_found_by_its_chunk() -> None:
     first, *windows = chunk_points(CHUNK)
     assert first.payload["windows"] == len(windows) == 3
-    assert [point.id for point in windows] == window_ids(CHUNK.chunk.id, 3)
+    assert [point.id for point in windows] == window_ids(number_of(CHUNK.chunk.id), 3)
     assert all(point.payload["chunk"] == CHUNK.chunk.id and point.payload["path"] == RECORD.path for point in windows)
     assert set(first.vectors) == {BM25}
     assert all(set(point.vectors) == {WINDOW_BM25, DENSE} for point in windows)
@@ -58,7 +62,7 @@ def test_ids_never_meet_and_windows_have_numbers() -> None:
 
 
 def test_windows_of_very_many_chunks_never_meet() -> None:
-    ids = {number for n in range(50_000) for number in window_ids(str(uuid5(NAMESPACE_URL, str(n))), 8)}
+    ids = {number for n in range(50_000) for number in window_ids(uuid5(NAMESPACE_URL, str(n)).int, 8)}
     assert len(ids) == 400_000
 
 
@@ -82,3 +86,9 @@ def test_empty_vectors_are_left_out() -> None:
 def test_a_chunk_without_windows_carries_its_own_vector() -> None:
     (point,) = chunk_points(replace(CHUNK, windows=()))
     assert set(point.vectors) == {BM25, DENSE}
+
+
+@given(st.uuids())
+def test_a_number_names_a_chunk_and_back(given_id: UUID) -> None:
+    assert number_of(str(given_id)) == given_id.int
+    assert chunk_id_of(given_id.int) == str(given_id)

@@ -1,0 +1,71 @@
+"""What was read of a published index, kept as long as it cannot change: the next search need not read it again."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from rag.store.points import chunk_id_of, chunk_of, number_of, window_ids
+from rag.types import Chunk
+
+_MOST_CHUNKS = 4096  # some 10 MB
+
+
+class Stored(Protocol):
+    """A point whose payload is made when it is asked for."""
+
+    @property
+    def payload(self) -> Mapping[str, Any] | None: ...
+
+
+class Known:
+    """Chunks and windows by their numbers: a chunk's is its UUID as an integer, a window's its id.
+
+    `owners` leads from windows, and from chunks themselves, to chunks; `windows` from chunks to their windows; `names`
+    to their ids. `before` is the one that has become full: what is still asked for is taken over from it.
+    """
+
+    def __init__(self, before: "Known | None" = None) -> None:
+        self._before = before
+        if before is not None:
+            before._before = None
+        self.owners: dict[int, int] = {}
+        self.windows: dict[int, list[int]] = {}
+        self.names: dict[int, str] = {}
+        self._chunks: dict[int, tuple[Chunk, float]] = {}
+
+    @property
+    def full(self) -> bool:
+        """Time for another one; searches under way go on with this."""
+        return len(self.windows) > _MOST_CHUNKS
+
+    def owner(self, number: int, point: Stored) -> int | None:
+        """The chunk of a window, or the chunk itself; None for any other point. Its payload names both or none."""
+        known = self.owners.get(number)
+        if known is not None:
+            return known
+        known = self._before.owners.get(number) if self._before else None
+        if self._before is not None and known is not None:
+            self._add(known, self._before.names[known], self._before.windows[known])
+            return known
+        payload = point.payload or {}
+        if "windows" not in payload:
+            return None
+        named = payload.get("chunk")
+        chunk = number if named is None else number_of(named)
+        if chunk not in self.windows:
+            self._add(chunk, named or chunk_id_of(chunk), window_ids(chunk, payload["windows"]))
+        return chunk
+
+    def _add(self, chunk: int, name: str, windows: list[int]) -> None:
+        self.names[chunk], self.windows[chunk], self.owners[chunk] = name, windows, chunk
+        self.owners |= dict.fromkeys(windows, chunk)
+
+    def chunk(self, number: int, point: Stored) -> tuple[Chunk, float]:
+        """A chunk whose owner is known, and the length of the sum of its windows' unit vectors."""
+        known = self._chunks.get(number)
+        if known is None and self._before is not None:
+            known = self._before._chunks.get(number)
+        if known is None:
+            payload = point.payload or {}
+            known = chunk_of(self.names[number], payload), payload["norm"] or 1.0
+        self._chunks[number] = known
+        return known

@@ -1,0 +1,85 @@
+"""What was read of an index before need not be read again, and gives the same hits."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rag.store.base import StoreQuery
+from rag.store.edge import EdgeStore, edge_writer_for
+from rag.store.known import Known
+from rag.store.points import chunk_points, number_of
+from tests.support.indexed import CONFIG, LEXICON, page, vector
+
+QUESTIONS = ["Which robot balances in room 3?", "A gyroscope that measures", "the planner of page 7 plans"]
+
+
+class Point:
+    """As an engine returns it; `read` counts how often its payload was made."""
+
+    def __init__(self, payload: Mapping[str, Any]) -> None:
+        self._payload, self.read = payload, 0
+
+    @property
+    def payload(self) -> Mapping[str, Any]:
+        self.read += 1
+        return self._payload
+
+
+def points(number: int) -> list[tuple[int, Point]]:
+    """A chunk's own point, then its windows'."""
+    _, chunks = page(number, chunks=1)
+    stored = chunk_points(chunks[0])
+    return [(each.id if isinstance(each.id, int) else number_of(each.id), Point(each.payload)) for each in stored]
+
+
+def test_a_payload_is_read_once_for_a_chunk_and_all_its_windows() -> None:
+    (chunk, point), (first, window), *_ = points(1)
+    known = Known()
+    assert known.owner(first, window) == known.owner(first, window) == chunk
+    assert known.owner(chunk, point) == chunk
+    assert (window.read, point.read) == (1, 0)
+    assert known.chunk(chunk, point) == known.chunk(chunk, point)
+    assert point.read == 1
+    assert len(known.windows[chunk]) == len(points(1)) - 1
+
+
+def test_what_is_still_asked_for_is_taken_over() -> None:
+    (chunk, point), (first, window), *_ = points(1)
+    (other, _), *_ = points(2)
+    full = Known()
+    full.owner(first, window)
+    full.chunk(chunk, point)
+    known = Known(full)
+    assert known.owner(first, window) == chunk
+    assert known.chunk(chunk, point) == full.chunk(chunk, point)
+    assert (window.read, point.read) == (1, 1)
+    assert known.names[chunk] == full.names[chunk]
+    assert other not in known.windows
+    assert Known(known).owner(first, window) == chunk, "taken over, it is handed on"
+    (fresh,) = {Known(Known(Known(full))).owner(first, window)}
+    assert (fresh, window.read) == (chunk, 2), "what nobody asks for is forgotten"
+
+
+def test_a_point_that_is_neither_has_no_owner() -> None:
+    record = Point({"kind": "document", "path": "a.md"})
+    assert Known().owner(7, record) is None
+
+
+async def test_the_hits_are_the_same_however_much_is_known(tmp_path: Path) -> None:
+    async with edge_writer_for(tmp_path)(CONFIG) as writer:
+        for number in range(30):
+            await writer.replace(*page(number))
+        await writer.publish()
+    store, fresh = EdgeStore(tmp_path), EdgeStore(tmp_path)
+    await store.open()
+    for round_ in range(3):
+        for question in QUESTIONS:
+            query = StoreQuery(LEXICON.query(question), vector(question))
+            await fresh.close()
+            await fresh.open()
+            assert await store.search(query, 10) == await fresh.search(query, 10)
+        assert store._reader is not None
+        if round_ == 1:
+            store._reader.known = Known(store._reader.known)
+    await store.close()
+    await fresh.close()
