@@ -6,6 +6,7 @@ is one of the codes below. Both sides meet in `is_foreign`.
 
 import json
 import re
+from collections import Counter
 from functools import lru_cache
 from pathlib import Path
 
@@ -32,6 +33,10 @@ _LITTLE_WORDS: dict[str, frozenset[str]] = {
         (Path(__file__).parent.parent / "data" / "little_words.json").read_text(encoding="utf-8")
     ).items()
 }
+_SAID_IN: dict[str, list[str]] = {
+    word: [language for language, little in _LITTLE_WORDS.items() if word in little]
+    for word in frozenset().union(*_LITTLE_WORDS.values())
+}
 _SCRIPTS = (
     ("ja", re.compile("[\u3040-\u30ff]")),
     ("ko", re.compile("[\uac00-\ud7af]")),
@@ -54,10 +59,9 @@ def language_of(question: str) -> str | None:
     for language, script in () if question.isascii() else _SCRIPTS:
         if len(script.findall(question)) * _OTHER_SCRIPT_WEIGHT > latin:
             return language
-    tokens = words(question)
-    votes = {language: sum(token in little for token in tokens) for language, little in _LITTLE_WORDS.items()}
-    best, most = max(votes.items(), key=lambda vote: vote[1])
-    return best if most else None
+    votes = Counter(language for word in words(question) for language in _SAID_IN.get(word, ()))
+    best = max(_LITTLE_WORDS, key=votes.__getitem__)
+    return best if votes[best] else None
 
 
 def is_foreign(question: str, book_language: str | None) -> bool:

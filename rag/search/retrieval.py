@@ -22,7 +22,7 @@ from rag.search.locating import Sought
 from rag.search.passages import CUT, passages
 from rag.search.reading import Reading
 from rag.search.relevance import Evidence, Scale
-from rag.search.scoring import Scored, Weights
+from rag.search.scoring import Pairs, Scored, Weights
 from rag.store.base import StoreQuery, VectorStore
 from rag.types import Exchange, Hit, Page, Passage, Retrieval, SparseVector
 
@@ -228,9 +228,9 @@ def _kept(history: Sequence[Exchange]) -> tuple[str, ...]:
 
 def _scored(reading: Reading, weights: Weights, hits: Sequence[Hit], question: str, page: Page | None) -> list[Scored]:
     fused = scoring.fuse(hits, weights)
-    asked = reading.lexicon.terms(question)
+    pairs = Pairs.of(reading.lexicon.terms(question))
     paired = [
-        Scored(item.hit, item.score + weights.pairs * scoring.pair_share(asked, reading.terms(item.hit.chunk)))
+        Scored(item.hit, item.score + weights.pairs * pairs.share(reading.terms(item.hit.chunk)))
         for item in fused[: scoring.PAIR_DEPTH]
     ]
     scored = [*paired, *fused[scoring.PAIR_DEPTH :]]

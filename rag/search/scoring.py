@@ -62,22 +62,34 @@ def in_order(scored: Iterable[Scored]) -> list[Scored]:
     return sorted(scored, key=lambda item: (-item.score, item.hit.chunk.path, item.hit.chunk.ordinal))
 
 
-def pair_share(question: Sequence[int], text: Sequence[int]) -> float:
-    """The share of the question's consecutive word pairs that stand in the text in order, at most two words apart.
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """The consecutive word pairs of a question, and all words in them: stemmed term ids, stop words out."""
 
-    Both are stemmed term ids in text order, stop words out; 0 for a question of one word.
-    """
-    pairs, wanted = set(pairwise(question)), set(question)
-    if not pairs:
-        return 0.0
-    places = [(place, term) for place, term in enumerate(text) if term in wanted]
-    near = {
-        (term, other)
-        for at, (place, term) in enumerate(places)
-        for later, other in places[at + 1 : at + 1 + PAIR_REACH]
-        if later - place <= PAIR_REACH
-    }
-    return len(pairs & near) / len(pairs)
+    pairs: frozenset[tuple[int, int]]
+    words: frozenset[int]
+
+    @classmethod
+    def of(cls, question: Sequence[int]) -> "Pairs":
+        """`question` in its order."""
+        pairs = frozenset(pairwise(question))
+        return cls(pairs, frozenset(question) if pairs else frozenset())
+
+    def share(self, text: Sequence[int]) -> float:
+        """The share of the pairs that stand in the text (in its order) in order, at most two words apart; 0 for a
+        question of one word.
+        """
+        words = self.words
+        places = [(place, term) for place, term in enumerate(text) if term in words]
+        if len(places) < 2:
+            return 0.0
+        near = {
+            (term, other)
+            for at, (place, term) in enumerate(places)
+            for later, other in places[at + 1 : at + 1 + PAIR_REACH]
+            if later - place <= PAIR_REACH
+        }
+        return len(self.pairs & near) / len(self.pairs)
 
 
 def _share(values: list[float]) -> list[float]:

@@ -18,7 +18,6 @@ from rag.store.known import Known
 from rag.store.points import BM25, DENSE, WINDOW_BM25, chunk_id_of, chunk_of
 from rag.types import Chunk, Hit, SparseVector
 
-_NO_SCORES: Mapping[int, list[float]] = {}
 _UNSCORED = (0.0,)
 BEAM = 200  # candidates a graph search keeps: 97 % of the best 90 among 75,000 windows
 _OWNER = ("chunk", "windows")
@@ -55,6 +54,9 @@ class Answer(NamedTuple):
     scores: Sequence[float]
     points: Sequence[Point]
     weights: Sequence[Mapping[int, float]] = ()
+
+
+_NOTHING = Answer((), (), ())
 
 
 class Engine(Protocol):
@@ -112,14 +114,16 @@ async def _rescored(engine: Engine, query: StoreQuery, candidates: Mapping[int, 
     if query.dense is not None and query.dense.size:
         batch.append(Ask(len(embedded), DENSE, query.dense, embedded))
     answers = await engine.ask(batch)
-    scores = {ask.using: _scores(answer, known) for ask, answer in zip(batch, answers, strict=True) if ask.using}
-    bm25, window_bm25, cosines = (scores.get(name, _NO_SCORES) for name in (BM25, WINDOW_BM25, DENSE))
+    by_name = {ask.using: answer for ask, answer in zip(batch, answers, strict=True)}
+    whole_bm25 = by_name.get(BM25, _NOTHING)
+    bm25 = dict(zip(whole_bm25.ids, whole_bm25.scores, strict=True))
+    window_bm25, cosines = (_scores(by_name.get(name, _NOTHING), known) for name in (WINDOW_BM25, DENSE))
     hits = []
     for number, point in zip(answers[0].ids, answers[0].points, strict=True):
         chunk, norm = known.chunk(number, point)
         near = cosines.get(number, _UNSCORED)
-        best, part = max(bm25.get(number, _UNSCORED)), max(window_bm25.get(number, _UNSCORED))
-        hits.append(Hit(chunk, best, part, max(near), sum(near) / norm))
+        part = max(window_bm25.get(number, _UNSCORED))
+        hits.append(Hit(chunk, bm25.get(number, 0.0), part, max(near), sum(near) / norm))
     return hits
 
 
@@ -153,7 +157,7 @@ async def idf(engine: Engine, terms: Sequence[int], chunks: int, known: dict[int
 async def chunks(engine: Engine, ids: Sequence[str]) -> list[Chunk]:
     """See VectorStore.chunks."""
     asked = [chunk_id for chunk_id in ids if _is_id(chunk_id)]
-    found = (await engine.ask([Ask(len(asked), ids=asked, payload=True)]))[0] if asked else Answer((), (), ())
+    found = (await engine.ask([Ask(len(asked), ids=asked, payload=True)]))[0] if asked else _NOTHING
     read = [(chunk_id_of(number), point.payload or {}) for number, point in zip(found.ids, found.points, strict=True)]
     by_id = {chunk_id: chunk_of(chunk_id, payload) for chunk_id, payload in read if payload["kind"] == "chunk"}
     return [by_id[chunk_id] for chunk_id in ids if chunk_id in by_id]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.search.scoring import HYBRID, LEXICAL, fuse, pair_share
+from rag.search.scoring import HYBRID, LEXICAL, Pairs, fuse
 from tests.support.hits import hit
 
 scores = st.floats(0, 50, allow_nan=False)
@@ -80,4 +80,4 @@ def test_scores_stay_on_their_scale(rows: list[tuple[float, float, float, float]
     ],
 )
 def test_pairs_stand_in_order_within_two_words(question: list[int], text: list[int], share: float) -> None:
-    assert pair_share(question, text) == pytest.approx(share)
+    assert Pairs.of(question).share(text) == pytest.approx(share)
