@@ -5,6 +5,7 @@ stdout: four bytes of length, then the pickled Cut. Both ends are this file. It 
 """
 
 import asyncio
+import logging
 import os
 import pickle
 import signal
@@ -22,6 +23,8 @@ from rag.events import FileProblem
 from rag.ingest.cutting import CutDocument, Cutter
 from rag.ingest.turns import others_first
 
+_log = logging.getLogger(__name__)
+
 FROM = 64  # files; fewer are cut before a process has started
 _MEANWHILE = 32  # files that are cut here until it has
 _AHEAD = 2**20  # bytes that may wait to be read
@@ -33,33 +36,29 @@ Cut = CutDocument | FileProblem
 
 async def cut_all(cutter: Cutter, sources: Sequence[Source], *, beside_from: int = FROM) -> AsyncGenerator[Cut, None]:
     """What became of each source, in their order. Raises ContentError when the process that cuts ends early."""
-    here = len(sources) if len(sources) < beside_from else min(_MEANWHILE, beside_from)
-    async with _cutting(cutter, sources[here:]) as process:
-        for source in sources[:here]:
+    beside = sources[min(_MEANWHILE, beside_from) :] if len(sources) >= beside_from else []
+    async with _cutting(cutter, beside) as process:
+        away = 0 if process is None else len(beside)
+        for source in sources[: len(sources) - away]:
             yield cutter.cut(source)
             await others_first()  # parsing never waits
-        for _ in sources[here:]:
-            yield await _answer(process)
-            await asyncio.sleep(0)  # several answers may be there
+        if process is not None:
+            for _ in beside:
+                yield await _answer(process)
+                await asyncio.sleep(0)  # several answers may be there
 
 
 @asynccontextmanager
 async def _cutting(cutter: Cutter, sources: Sequence[Source]) -> AsyncIterator[Process | None]:
-    """The process at work; None where there is nothing to do."""
-    if not sources:
+    """The process at work; None where there is nothing to do, or where no process can be started."""
+    try:
+        process = await _started() if sources else None
+    except OSError as error:
+        _log.warning("no process could be started to cut pages beside the rest (%s)", error.strerror)
+        process = None
+    if process is None:
         yield None
         return
-    paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "rag.ingest.cutting_process",
-        stdin=PIPE,
-        stdout=PIPE,
-        limit=_AHEAD,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
-        start_new_session=True,  # Ctrl-C is for the ingest, which ends this itself
-    )
     telling = asyncio.create_task(_tell(process, pickle.dumps((cutter, sources))))
     try:
         yield process
@@ -70,6 +69,20 @@ async def _cutting(cutter: Cutter, sources: Sequence[Source]) -> AsyncIterator[P
         await process.wait()
 
 
+async def _started() -> Process:
+    paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "rag.ingest.cutting_process",
+        stdin=PIPE,
+        stdout=PIPE,
+        limit=_AHEAD,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        start_new_session=True,  # Ctrl-C is for the ingest, which ends this itself
+    )
+
+
 async def _tell(process: Process, task: bytes) -> None:
     assert process.stdin is not None
     with suppress(ConnectionError):
@@ -78,8 +91,7 @@ async def _tell(process: Process, task: bytes) -> None:
         process.stdin.close()
 
 
-async def _answer(process: Process | None) -> Cut:
-    assert process is not None
+async def _answer(process: Process) -> Cut:
     assert process.stdout is not None
     try:
         (length,) = _LENGTH.unpack(await process.stdout.readexactly(_LENGTH.size))
@@ -93,12 +105,14 @@ async def _answer(process: Process | None) -> Cut:
 
 def main() -> None:
     answers = _own_stdout()
-    cutter, sources = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the process that started this one
-    with suppress(BrokenPipeError):
+    try:
+        cutter, sources = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the process that started this one
         for source in sources:
             answer = pickle.dumps(cutter.cut(source))
             answers.write(_LENGTH.pack(len(answer)) + answer)
             answers.flush()
+    except (BrokenPipeError, EOFError, pickle.UnpicklingError):
+        os._exit(1)  # who asked is gone, and with it who could read what is still to be flushed
 
 
 def _own_stdout() -> BinaryIO:

@@ -107,7 +107,7 @@ async def _told(work: Callable[[Tell], Coroutine[None, None, None]]) -> AsyncGen
         await task
     finally:
         task.cancel()
-        await asyncio.wait({task})
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def _recipe(parts: Ingestion, survey: Survey, embedder: CachedEmbedder) -> Recipe:

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from contextlib import aclosing
 from dataclasses import replace
@@ -95,6 +96,14 @@ async def test_leaving_early_ends_the_process(sources: list[Source]) -> None:
         await anext(cuts)
         assert len(children() - before) == 1
     assert children() == before
+
+
+async def test_without_a_process_they_are_cut_all_the_same(
+    sources: list[Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = await every(CUTTER, sources, 100)
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    assert await every(CUTTER, sources, 1) == here
 
 
 async def test_few_files_need_no_process(sources: list[Source]) -> None:
