@@ -235,7 +235,7 @@ class _Run:
         self.tokens_to_embed += sum(tokens or 0 for tokens in document.new)
         self.records[document.record.path] = document.record
         self.tally.cut(document)
-        if not self.dry_run:
+        if not self.dry_run and document.chunks:
             self.tally.stage = "embedding" if self.chunks_to_embed else "storing"
         return document
 
