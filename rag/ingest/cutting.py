@@ -6,6 +6,8 @@ from collections.abc import Container
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from math import ceil
+from pathlib import Path
+from traceback import extract_tb
 
 from rag.book.chunking import split
 from rag.book.corpus import Source, read
@@ -68,8 +70,9 @@ class Cutter:
             return self._cut(source)
         except ContentError as error:
             return FileProblem(source.path, error.code, error.message)
-        except Exception:  # noqa: BLE001 - one page must not cost the author the whole book
-            _log.exception("%s could not be cut", source.path)
+        except Exception as error:  # noqa: BLE001 - one page must not cost the author the whole book
+            place = extract_tb(error.__traceback__)[-1]
+            _log.error("%s: %s at %s:%s", source.path, type(error).__name__, Path(place.filename).name, place.lineno)
             return FileProblem(source.path, "internal", f"{source.path} could not be read: it broke the parser.")
 
     def _cut(self, source: Source) -> CutDocument:

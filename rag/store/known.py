@@ -9,8 +9,8 @@ from rag.types import Chunk
 _MOST_CHUNKS = 4096  # some 10 MB
 
 
-class Stored(Protocol):
-    """A point whose payload is made when it is asked for."""
+class Point(Protocol):
+    """A point as the engine returned it. Its payload is made when it is asked for."""
 
     @property
     def payload(self) -> Mapping[str, Any] | None: ...
@@ -37,7 +37,7 @@ class Known:
         """Time for another one; searches under way go on with this."""
         return len(self.windows) > _MOST_CHUNKS
 
-    def owner(self, number: int, point: Stored) -> int | None:
+    def owner(self, number: int, point: Point) -> int | None:
         """The chunk of a window, or the chunk itself; None for any other point. Its payload names both or none."""
         known = self.owners.get(number)
         if known is not None:
@@ -59,7 +59,7 @@ class Known:
         self.names[chunk], self.windows[chunk], self.owners[chunk] = name, windows, chunk
         self.owners |= dict.fromkeys(windows, chunk)
 
-    def chunk(self, number: int, point: Stored) -> tuple[Chunk, float]:
+    def chunk(self, number: int, point: Point) -> tuple[Chunk, float]:
         """A chunk whose owner is known, and the length of the sum of its windows' unit vectors."""
         known = self._chunks.get(number)
         if known is None and self._before is not None:

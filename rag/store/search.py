@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from math import log
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from rag.embedding.base import Vectors
 from rag.errors import IndexMismatch
 from rag.store.base import IndexConfig, StoreQuery
-from rag.store.known import Known
+from rag.store.known import Known, Point
 from rag.store.points import BM25, DENSE, WINDOW_BM25, chunk_id_of, chunk_of
 from rag.types import Chunk, Hit, SparseVector
 
@@ -38,13 +38,6 @@ class Ask:
     ids: Sequence[str | int] | None = None
     payload: tuple[str, ...] | bool = False
     weights: bool = False
-
-
-class Point(Protocol):
-    """A point as the engine returned it. Its payload is made when it is asked for."""
-
-    @property
-    def payload(self) -> Mapping[str, Any] | None: ...
 
 
 class Answer(NamedTuple):

@@ -64,12 +64,15 @@ async def test_a_process_beside_cuts_the_same(sources: list[Source], windowed: b
     assert all(bool(windows) == windowed for document in documents for windows in document.text_sparse)
 
 
-async def test_what_breaks_the_parser_is_one_page(sources: list[Source]) -> None:
+async def test_what_breaks_the_parser_is_one_page(sources: list[Source], capfd: pytest.CaptureFixture[str]) -> None:
     broken = replace(sources[2], site=replace(sources[2].site, flavor="auto"))  # `read` asserts that it is known
     for beside_from in (1, 100):
         cuts = await every(CUTTER, [sources[0], broken, sources[1]], beside_from)
         assert [isinstance(cut, FileProblem) for cut in cuts] == [False, True, False]
         assert cuts[1] == FileProblem(broken.path, "internal", f"{broken.path} could not be read: it broke the parser.")
+    said = capfd.readouterr().err
+    assert "AssertionError at corpus.py:" in said, "the process beside says where, in a line"
+    assert "Traceback" not in said
 
 
 async def test_a_name_that_is_no_unicode_is_cut_as_well(tmp_path: Path) -> None:
