@@ -4,9 +4,11 @@ What a server cannot do is learnt from its refusals and remembered: the size of 
 `encoding_format` and `dimensions`.
 """
 
+import asyncio
 import base64
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -32,7 +34,11 @@ _log = logging.getLogger(__name__)
 
 
 class OpenAIEmbedder:
-    """Unit vectors of `model`. `dimensions` None takes the model's own length. Closes the provider with itself."""
+    """Unit vectors of `model`. `dimensions` None takes the model's own length. Closes the provider with itself.
+
+    At most `in_flight` calls for documents are under way at once, whoever asks. An answer is read when its place is
+    given up already, and so the next call goes out before that.
+    """
 
     def __init__(
         self,
@@ -46,6 +52,7 @@ class OpenAIEmbedder:
         self._model = model
         self._asked_dimensions = dimensions
         self._in_flight = in_flight
+        self._places = asyncio.Semaphore(in_flight)
         self._dimensions = 0
         self._max_inputs = MAX_INPUTS
         self._max_input_tokens = MAX_INPUT_TOKENS
@@ -130,9 +137,10 @@ class OpenAIEmbedder:
             return await self._halved(inputs, patience)
         body = {"model": self._model, "input": inputs, **self._optional}
         try:
-            answer = await self._provider.call(
-                lambda client: client.post("/embeddings", cast_to=object, body=body), patience
-            )
+            async with self._places if patience is INGEST else nullcontext():
+                answer = await self._provider.call(
+                    lambda client: client.post("/embeddings", cast_to=object, body=body), patience
+                )
         except ModelRefused as refused:
             if refused.status not in _REFUSALS:
                 raise

@@ -26,7 +26,7 @@ from rag.ingest.cutting_process import cut_all
 from rag.ingest.indexing import Embeddings, indexed
 from rag.ingest.prices import cost
 from rag.ingest.recipe import Recipe, average_words
-from rag.ingest.survey import Survey, look, sample
+from rag.ingest.survey import Survey, look, published, sample
 from rag.ingest.tally import Tally
 from rag.ingest.turns import others_first
 from rag.lexical import LEXICON_VERSION, detect_language
@@ -42,7 +42,7 @@ class Ingestion:
 
     `fallback` takes the embedder's place where its model cannot be loaded; without one that is an error. `price` is
     in US dollars for a million tokens, None when unknown. `language` overrides what the text says. One call embeds
-    `batch` texts or a little more, and `in_flight` calls are waited for at once.
+    `batch` texts, and `in_flight` batches are under way at once; the embedder may make fewer calls than that.
     """
 
     content_dir: Path
@@ -80,12 +80,9 @@ async def ingest(
     """
     tally = Tally()
     yield tally.progressed()
-    survey = await look(parts.content_dir, parts.site, parts.store, path, force=force)
-    embedder = parts.embedder
-    if not dry_run and not _idle(parts, survey, force):
-        embedder, missing = await _opened(parts)
-        if missing:
-            yield tally.warn("no_model", missing)
+    survey, embedder, missing = await _prepared(parts, force, dry_run, path)
+    if missing:
+        yield tally.warn("no_model", missing)
     recipe = _recipe(parts, survey, embedder)
     if survey.scope is not None and survey.index.config is not None and not recipe.made(survey.index.config):
         yield tally.warn("rebuild", "The index was made with other settings, and so the whole book is ingested.")
@@ -94,6 +91,27 @@ async def ingest(
     async with aclosing(_told(run.go)) as events:
         async for event in events:
             yield event
+
+
+async def _prepared(
+    parts: Ingestion, force: bool, dry_run: bool, path: str | None
+) -> tuple[Survey, CachedEmbedder, str]:
+    """The survey, the embedder (open, when there is work for it), and a sentence when that is not the one asked for.
+
+    A first ingest and a forced one need it for certain, and so it is opened while the files are read.
+    """
+    index = await published(parts.store, force=force)
+    certain = (force or index.config is None) and not dry_run
+    opening = asyncio.create_task(_opened(parts)) if certain else None
+    try:
+        survey = await look(parts.content_dir, parts.site, index, path)
+        if dry_run or _idle(parts, survey, force):
+            return survey, parts.embedder, ""
+        return survey, *await (opening or _opened(parts))
+    finally:
+        if opening is not None:
+            opening.cancel()
+            await asyncio.gather(opening, return_exceptions=True)
 
 
 async def _told(work: Callable[[Tell], Coroutine[None, None, None]]) -> AsyncGenerator[IngestEvent, None]:

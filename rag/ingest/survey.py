@@ -1,5 +1,6 @@
 """What is on disk, what the index holds, and which files an ingest must therefore cut anew."""
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -60,15 +61,29 @@ class Survey:
         return _survey(self.sources, self.problems, self.index, None)
 
 
-async def look(content_dir: Path, site: Site, store: VectorStore, path: str | None, *, force: bool) -> Survey:
-    """Raises ContentError when there is nothing to ingest, StoreUnavailable unless the ingest is forced."""
+async def published(store: VectorStore, *, force: bool) -> Index:
+    """What must be built anew is as good as nothing; so is, when forced, what cannot be read: else StoreUnavailable."""
+    try:
+        config = await store.config()
+        records = await store.documents() if config is not None else []
+    except IndexMismatch:
+        return Index(None, {})
+    except StoreUnavailable:
+        if force:
+            return Index(None, {})
+        raise
+    return Index(config, {record.path: record for record in records})
+
+
+async def look(content_dir: Path, site: Site, index: Index, path: str | None) -> Survey:
+    """Reads every file, in a thread. Raises ContentError when there is nothing to ingest."""
     scope = _scope(content_dir, path)
-    found = scan(content_dir, site)
+    found = await asyncio.to_thread(scan, content_dir, site)
     sources = {source.path: source for source in found.sources}
     problems = {problem.path: problem for problem in found.problems}
     if not sources and not problems:
         raise ContentError(f"No page of the content folder {content_dir} is published: all are drafts or partials.")
-    survey = _survey(sources, problems, await _index(store, force), scope)
+    survey = _survey(sources, problems, index, scope)
     if scope is not None and not survey.files and not survey.plan.removed:
         raise ContentError(f"There is no Markdown file at {scope} in the content folder.")
     return survey
@@ -81,20 +96,6 @@ def _survey(
     scanned = Scan([source for path, source in sources.items() if survey.within(path)], [])
     changes = plan(scanned, {path: record.sha256 for path, record in index.records.items()})
     return replace(survey, plan=replace(changes, removed=tuple(filter(survey.gone, index.records))))
-
-
-async def _index(store: VectorStore, force: bool) -> Index:
-    """What must be built anew is as good as nothing; so is, when forced, what cannot be read."""
-    try:
-        config = await store.config()
-        records = await store.documents() if config is not None else []
-    except IndexMismatch:
-        return Index(None, {})
-    except StoreUnavailable:
-        if force:
-            return Index(None, {})
-        raise
-    return Index(config, {record.path: record for record in records})
 
 
 def _scope(content_dir: Path, path: str | None) -> str | None:

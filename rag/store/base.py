@@ -1,8 +1,8 @@
 """The seam of the stores: VectorStore reads one published index, IndexWriter builds the next one.
 
-An index holds three kinds of points: chunks (their BM25 vector and the mean of their windows' dense
-vectors), windows (short overlapping texts of a chunk with both vectors of their own) and documents (the manifest
-and the outline, without vectors). "Point", "payload" and "collection" do not leave this package.
+An index holds three kinds of points: chunks (with their BM25 vector), windows (short texts of a chunk, each with a
+BM25 vector and a dense one) and documents (the manifest and the outline, without vectors). "Point", "payload" and
+"collection" do not leave this package.
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,10 @@ class IndexedWindow:
 
 @dataclass(frozen=True, slots=True)
 class IndexedChunk:
-    """A chunk ready to be stored: its BM25 vector, its windows, and its own dense vector where it has no windows."""
+    """A chunk ready to be stored: its BM25 vector, its windows, and its own dense vector where it has no windows.
+
+    Dense vectors are unit vectors.
+    """
 
     chunk: Chunk
     sparse: SparseVector

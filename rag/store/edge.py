@@ -10,14 +10,23 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from time import perf_counter, time
+from time import perf_counter
 
 from rag.errors import IndexEmpty, IndexMismatch, StoreUnavailable
 from rag.store import search as searching
 from rag.store.base import IndexConfig, IndexedChunk, StoreQuery, WriterFactory
 from rag.store.generations import About, Generations, Lease
 from rag.store.known import Known
-from rag.store.points import chunk_of, chunk_points, document_point, record_of
+from rag.store.points import (
+    RECORDS,
+    chunk_of,
+    chunk_points,
+    document_id,
+    document_point,
+    info_of,
+    points_of,
+    record_of,
+)
 from rag.store.preload import Preload
 from rag.store.search import Answer, Ask
 from rag.store.shard import Shard, vector_files
@@ -156,7 +165,7 @@ class EdgeStore:
         async with self._using() as reader:
             if reader is None:
                 return []
-            pages = reader.shard.scroll(kind="chunk", path=path, payload=True)
+            pages = reader.shard.scroll(path)
             found = [chunk_of(*record) for page in pages for record in page]
             return sorted(found, key=lambda chunk: chunk.ordinal)
 
@@ -189,37 +198,22 @@ class EdgeWriter:
 
     async def replace(self, record: DocumentRecord, chunks: Sequence[IndexedChunk]) -> int:
         self._generations.require_room()
-        shard = self._shard()
-        new = {indexed.chunk.id for indexed in chunks}
-        stale = self._chunk_ids(record.path) - new
-        if record.path in self._records:
-            shard.delete(record.path)
+        stale = self._take_out(record.path) - {indexed.chunk.id for indexed in chunks}
         points = (point for indexed in chunks for point in chunk_points(indexed))
-        shard.upsert([*points, document_point(record)])
+        self._shard().upsert([*points, document_point(record)])
         self._records[record.path] = record
         return len(stale)
 
     async def remove(self, path: str) -> int:
-        gone = self._chunk_ids(path)
-        if path in self._records:
-            self._shard().delete(path)
-            del self._records[path]
-        return len(gone)
+        return len(self._take_out(path))
 
     async def publish(self) -> IndexInfo:
         if self._base is not None and self._path is None:
             return self._base.about.info
         shard = self._shard()
-        info = IndexInfo(
-            fingerprint=self._config.fingerprint,
-            documents=len(self._records),
-            chunks=shard.count(kind="chunk"),
-            windows=shard.count(kind="window"),
-            tokens=sum(record.tokens for record in self._records.values()),
-            built_at=time(),
-        )
+        info = info_of(self._config.fingerprint, self._records.values(), shard.count())
         self._open = None
-        shard.finish(self._config.dimensions)
+        shard.finish(self._config.dimensions, info.windows or info.chunks)
         assert self._path is not None
         self._generations.publish(self._path, About(self._config, info, ENGINE))
         self._path = None
@@ -245,11 +239,14 @@ class EdgeWriter:
                 self._open = Shard.create(self._path / "shard", root, self._config.dimensions)
         return self._open
 
-    def _chunk_ids(self, path: str) -> set[str]:
-        if path not in self._records:
+    def _take_out(self, path: str) -> set[str]:
+        """Every point of a document; the ids of its chunks."""
+        if self._records.pop(path, None) is None:
             return set()
-        pages = self._shard().scroll(kind="chunk", path=path, payload=False)
-        return {chunk_id for page in pages for chunk_id, _ in page}
+        shard = self._shard()
+        chunks = [chunk for page in shard.scroll(path, ("windows",)) for chunk in page]
+        shard.delete([document_id(path), *(point for chunk in chunks for point in points_of(*chunk))])
+        return {chunk_id for chunk_id, _ in chunks}
 
 
 def edge_writer_for(data_dir: Path) -> WriterFactory:
@@ -296,6 +293,6 @@ def _base_records(base: Lease, where: Path) -> dict[str, DocumentRecord]:
 
 
 def _records(shard: Shard) -> list[DocumentRecord]:
-    pages = shard.scroll(kind="document", payload=True)
+    pages = shard.scroll(RECORDS)
     records = [record_of(payload) for page in pages for _, payload in page]
     return sorted(records, key=lambda record: record.path)

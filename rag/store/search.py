@@ -15,7 +15,7 @@ from rag.embedding.base import Vectors
 from rag.errors import IndexMismatch
 from rag.store.base import IndexConfig, StoreQuery
 from rag.store.known import Known, Point
-from rag.store.points import BM25, DENSE, WINDOW_BM25, chunk_id_of, chunk_of
+from rag.store.points import BM25, DENSE, WINDOW_BM25, chunk_id_of, chunk_of, is_chunk
 from rag.types import Chunk, Hit, SparseVector
 
 _UNSCORED = (0.0,)
@@ -152,7 +152,7 @@ async def chunks(engine: Engine, ids: Sequence[str]) -> list[Chunk]:
     asked = [chunk_id for chunk_id in ids if _is_id(chunk_id)]
     found = (await engine.ask([Ask(len(asked), ids=asked, payload=True)]))[0] if asked else _NOTHING
     read = [(chunk_id_of(number), point.payload or {}) for number, point in zip(found.ids, found.points, strict=True)]
-    by_id = {chunk_id: chunk_of(chunk_id, payload) for chunk_id, payload in read if payload["kind"] == "chunk"}
+    by_id = {chunk_id: chunk_of(chunk_id, payload) for chunk_id, payload in read if is_chunk(payload)}
     return [by_id[chunk_id] for chunk_id in ids if chunk_id in by_id]
 
 

@@ -18,11 +18,11 @@ from rag.store import search as searching
 from rag.store.base import IndexConfig, StoreQuery
 from rag.store.known import Known
 from rag.store.link import Link, Missing
-from rag.store.points import BM25, DENSE, INDEX_ID, StoredPoint, chunk_of, number_of, record_of
+from rag.store.points import BM25, DENSE, INDEX_ID, RECORDS, StoredPoint, chunk_of, number_of, record_of
 from rag.store.search import BEAM, Answer, Ask
 from rag.types import Chunk, DocumentRecord, Hit, IndexInfo, SparseVector
 
-FORMAT = 4
+FORMAT = 5
 _PAGE = 256  # points read at once
 _Answer = TypeVar("_Answer")
 
@@ -43,29 +43,30 @@ class Index:
         answers = await self.link.run(lambda client: client.query_batch_points(self.collection, requests))
         return [_answer(answer.points) for answer in answers]
 
-    async def scroll(self, **fields: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-        """Id and payload of every point with these fields."""
+    async def scroll(self, path: str, payload: list[str] | bool = True) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        """Id and payload, or the fields of it that are named, of every point with that path."""
         offset: Any = None
         while True:
-            records, offset = await self.link.run(self._page(fields, offset))
+            records, offset = await self.link.run(self._page(path, offset, payload))
             for record in records:
                 yield str(record.id), record.payload or {}
             if offset is None:
                 return
 
     def _page(
-        self, fields: dict[str, str], offset: models.ExtendedPointId | None
+        self, path: str, offset: models.ExtendedPointId | None, payload: list[str] | bool
     ) -> Callable[[AsyncQdrantClient], Awaitable[tuple[list[models.Record], models.ExtendedPointId | None]]]:
-        return lambda client: client.scroll(self.collection, where(**fields), limit=_PAGE, offset=offset)
+        here = models.Filter(must=[models.FieldCondition(key="path", match=models.MatchValue(value=path))])
+        return lambda client: client.scroll(self.collection, here, limit=_PAGE, offset=offset, with_payload=payload)
 
     async def documents(self) -> list[DocumentRecord]:
-        found = [record_of(payload) async for _, payload in self.scroll(kind="document")]
+        found = [record_of(payload) async for _, payload in self.scroll(RECORDS)]
         return sorted(found, key=lambda record: record.path)
 
     def point(self) -> StoredPoint:
         """What the collection says of itself, as it is stored."""
         about = {"config": asdict(self.config), "info": asdict(self.info) if self.info else None}
-        return StoredPoint(INDEX_ID, {"kind": "index", "format": FORMAT, "collection": self.collection} | about, {})
+        return StoredPoint(INDEX_ID, {"format": FORMAT, "collection": self.collection} | about, {})
 
 
 async def find(link: Link, name: str) -> Index | None:
@@ -151,7 +152,7 @@ class ServerStore:
 
     async def chunks_of(self, path: str) -> list[Chunk]:
         async def found(index: Index) -> list[Chunk]:
-            chunks = [chunk_of(*point) async for point in index.scroll(kind="chunk", path=path)]
+            chunks = [chunk_of(*point) async for point in index.scroll(path)]
             return sorted(chunks, key=lambda chunk: chunk.ordinal)
 
         return await self._on_index(found) or []
@@ -186,12 +187,6 @@ class ServerStore:
 
 def _same(one: Index, other: Index) -> bool:
     return (one.collection, one.config, one.info) == (other.collection, other.config, other.info)
-
-
-def where(**fields: str) -> models.Filter:
-    return models.Filter(
-        must=[models.FieldCondition(key=key, match=models.MatchValue(value=value)) for key, value in fields.items()]
-    )
 
 
 def stored(point: StoredPoint) -> models.PointStruct:

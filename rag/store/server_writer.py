@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace as changed
 from hashlib import sha256
-from time import time
 
 from qdrant_client import AsyncQdrantClient, models
 
@@ -22,18 +21,20 @@ from rag.store.link import Link, Missing
 from rag.store.points import (
     BM25,
     DENSE,
-    INDEXED_FIELDS,
     WINDOW_BM25,
     StoredPoint,
     chunk_points,
     document_id,
     document_point,
+    info_of,
+    points_of,
 )
-from rag.store.server import Index, find, stored, where
+from rag.store.server import Index, find, stored
 from rag.store.server_lock import writing
 from rag.types import DocumentRecord, IndexInfo
 
 _BATCH = 128  # points in one call
+_DELETED = 4096  # ids in one call
 
 
 class ServerWriter:
@@ -73,8 +74,7 @@ class ServerWriter:
         self._untouched = False
         await self._put([document_point(changed(record, sha256=""))])
         gone = await self._clear(path, [])
-        ids = models.PointIdsList(points=[document_id(path)])
-        await self._link.run(lambda client: client.delete(self._index.collection, ids))
+        await self._delete([document_id(path)])
         del self._records[path]
         return gone
 
@@ -82,14 +82,9 @@ class ServerWriter:
         if self._untouched and self._index.info is not None:
             await _sweep(self._link, self._name, self._index.collection)
             return self._index.info
-        info = IndexInfo(
-            fingerprint=self._index.config.fingerprint,
-            documents=len(self._records),
-            chunks=await self._count(where(kind="chunk")),
-            windows=await self._count(where(kind="window")),
-            tokens=sum(record.tokens for record in self._records.values()),
-            built_at=time(),
-        )
+        about_itself = 1
+        points = await self._count() - about_itself
+        info = info_of(self._index.config.fingerprint, self._records.values(), points)
         self._index.info = info
         await self._put([self._index.point()])
         if not self._built:
@@ -104,17 +99,20 @@ class ServerWriter:
 
     async def _clear(self, path: str, kept: Sequence[str | int]) -> int:
         """Takes the points of a document out, but for its record and those that are kept; counts chunks."""
-        stale = where(path=path)
-        stale.must_not = [models.HasIdCondition(has_id=[document_id(path), *kept])]
-        chunks = where(kind="chunk", path=path)
-        chunks.must_not = stale.must_not
-        gone = await self._count(chunks)
-        selector = models.FilterSelector(filter=stale)
-        await self._link.run(lambda client: client.delete(self._index.collection, selector))
-        return gone
+        held = set(kept)
+        chunks = self._index.scroll(path, ["windows"])
+        stale = [chunk async for chunk in chunks if chunk[0] not in held]
+        ids = [each for chunk in stale for each in points_of(*chunk)]
+        for start in range(0, len(ids), _DELETED):
+            await self._delete(ids[start : start + _DELETED])
+        return len(stale)
 
-    async def _count(self, condition: models.Filter) -> int:
-        answer = await self._link.run(lambda client: client.count(self._index.collection, condition, exact=True))
+    async def _delete(self, ids: Sequence[str | int]) -> None:
+        selector = models.PointIdsList(points=[*ids])
+        await self._link.run(lambda client: client.delete(self._index.collection, selector))
+
+    async def _count(self) -> int:
+        answer = await self._link.run(lambda client: client.count(self._index.collection, exact=True))
         return answer.count
 
 
@@ -211,14 +209,9 @@ async def _create(index: Index, shards: int, replicas: int) -> None:
             on_disk_payload=True,
         )
     )
-    for field in INDEXED_FIELDS:
-        await _index_field(index, field)
-    await _upsert(index, [index.point()])
-
-
-async def _index_field(index: Index, field: str) -> None:
     keyword = models.PayloadSchemaType.KEYWORD
-    await index.link.run(lambda client: client.create_payload_index(index.collection, field, keyword))
+    await link.run(lambda client: client.create_payload_index(name, "path", keyword))
+    await _upsert(index, [index.point()])
 
 
 async def _upsert(index: Index, points: Sequence[StoredPoint]) -> None:

@@ -16,7 +16,7 @@ import qdrant_edge as qe
 
 from rag.embedding.base import Vectors
 from rag.errors import StoreUnavailable
-from rag.store.points import BM25, DENSE, INDEXED_FIELDS, WINDOW_BM25, StoredPoint
+from rag.store.points import BM25, DENSE, WINDOW_BM25, StoredPoint
 from rag.store.search import BEAM, Answer, Ask
 from rag.types import SparseVector
 
@@ -62,9 +62,8 @@ class Shard:
     def create(cls, path: Path, where: Path, dimensions: int) -> "Shard":
         with _engine_call(where):
             made = cls(qe.EdgeShard.create(str(path), _config(dimensions)), path, where)
-            for name in INDEXED_FIELDS:
-                schema = qe.KeywordIndexParams(memory=qe.Memory.Cold, enable_hnsw=False)
-                made._shard.update(qe.UpdateOperation.create_field_index(name, schema))
+            schema = qe.KeywordIndexParams(memory=qe.Memory.Cold, enable_hnsw=False)
+            made._shard.update(qe.UpdateOperation.create_field_index("path", schema))
         return made
 
     def upsert(self, points: Sequence[StoredPoint]) -> None:
@@ -79,34 +78,36 @@ class Shard:
                 self._shard.optimize()
                 self._reload()
 
-    def delete(self, path: str) -> None:
-        """Every point of one document."""
+    def delete(self, ids: Sequence[str | int]) -> None:
         with _engine_call(self._where):
-            self._shard.update(qe.UpdateOperation.delete_points_by_filter(_filter(path=path)))
+            self._shard.update(qe.UpdateOperation.delete_points([*ids]))
 
     def ask(self, batch: Sequence[Ask]) -> list[Answer]:
         with _engine_call(self._where):
             answers = self._shard.query_batch(request(batch))
         return [_answer(ask, points) for ask, points in zip(batch, answers, strict=True)]
 
-    def scroll(self, *, payload: bool, **fields: str) -> Iterator[list[tuple[str, dict[str, Any]]]]:
-        """Id and payload of every point with these fields, page by page."""
+    def scroll(self, path: str, payload: tuple[str, ...] | bool = True) -> Iterator[list[tuple[str, dict[str, Any]]]]:
+        """Id and payload of every point with that path, page by page."""
+        here = qe.Filter(must=[qe.FieldCondition(key="path", match=qe.MatchValue(path))])
         offset: Any = None
         while True:
-            request = qe.ScrollRequest(offset=offset, limit=_PAGE, filter=_filter(**fields), with_payload=payload)
+            wanted = list(payload) if isinstance(payload, tuple) else payload
+            request = qe.ScrollRequest(offset=offset, limit=_PAGE, filter=here, with_payload=wanted)
             with _engine_call(self._where):
                 records, offset = self._shard.scroll(request)
             yield [(str(record.id), record.payload or {}) for record in records]
             if offset is None:
                 return
 
-    def count(self, **fields: str) -> int:
+    def count(self) -> int:
+        """All its points."""
         with _engine_call(self._where):
-            return self._shard.count(qe.CountRequest(filter=_filter(**fields), exact=True))
+            return self._shard.count(qe.CountRequest(exact=True))
 
-    def finish(self, dimensions: int) -> None:
-        """Makes the shard compact, quick to load and durable, and closes it."""
-        large = self.count(kind="window") * dimensions * 4 >= _GRAPH_FROM
+    def finish(self, dimensions: int, vectors: int) -> None:
+        """Makes the shard compact, quick to load and durable, and closes it. `vectors` is the number of dense ones."""
+        large = vectors * dimensions * 4 >= _GRAPH_FROM
         with _engine_call(self._where):
             if large:
                 self._reload(_config(dimensions, graph=True))
@@ -153,10 +154,6 @@ def _config(dimensions: int, *, graph: bool = False) -> qe.EdgeConfig:
         id_tracker_memory=qe.Memory.Cold,
         wal_enabled=False,
     )
-
-
-def _filter(**fields: str) -> qe.Filter:
-    return qe.Filter(must=[qe.FieldCondition(key=key, match=qe.MatchValue(value)) for key, value in fields.items()])
 
 
 def request(batch: Sequence[Ask]) -> qe.QueryBatchRequest:

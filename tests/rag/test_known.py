@@ -61,7 +61,7 @@ def test_what_is_still_asked_for_is_taken_over() -> None:
 
 
 def test_a_point_that_is_neither_has_no_owner() -> None:
-    record = Point({"kind": "document", "path": "a.md"})
+    record = Point({"path": "", "record": "{}"})
     assert Known().owner(7, record) is None
 
 

@@ -19,6 +19,7 @@ from rag.store.points import (
     document_id,
     document_point,
     number_of,
+    points_of,
     record_of,
     window_ids,
 )
@@ -45,16 +46,22 @@ def test_every_window_is_a_point_found_by_its_chunk() -> None:
     first, *windows = chunk_points(CHUNK)
     assert first.payload["windows"] == len(windows) == 3
     assert [point.id for point in windows] == window_ids(number_of(CHUNK.chunk.id), 3)
-    assert all(point.payload["chunk"] == CHUNK.chunk.id and point.payload["path"] == RECORD.path for point in windows)
+    assert all(point.payload == {"chunk": CHUNK.chunk.id, "windows": 3} for point in windows)
     assert set(first.vectors) == {BM25}
     assert all(set(point.vectors) == {WINDOW_BM25, DENSE} for point in windows)
+
+
+def test_a_stored_chunk_names_all_its_points_itself_last() -> None:
+    """What is deleted is deleted in this order, and so a chunk whose windows are still there can be found."""
+    first, *windows = chunk_points(CHUNK)
+    assert points_of(CHUNK.chunk.id, first.payload) == [*(point.id for point in windows), first.id]
 
 
 def test_ids_never_meet_and_windows_have_numbers() -> None:
     points = [*chunk_points(CHUNK), *chunk_points(SHORT), document_point(RECORD)]
     assert len({point.id for point in points}) == len(points)
     for point in points:
-        if point.payload["kind"] == "window":
+        if "chunk" in point.payload:
             assert isinstance(point.id, int)
             assert 0 <= point.id < 2**64
         else:

@@ -89,7 +89,7 @@ async def write(client: Any, config: IndexConfig = CONFIG, version: str = "new")
 async def content(client: AsyncQdrantClient) -> dict[str, object]:
     """Every point behind the alias but the one that says when it was built."""
     points, _ = await client.scroll(NAME, limit=1000, with_payload=True, with_vectors=True)
-    return {str(p.id): (p.payload, rounded(p.vector)) for p in points if (p.payload or {})["kind"] != "index"}
+    return {str(p.id): (p.payload, rounded(p.vector)) for p in points if "format" not in (p.payload or {})}
 
 
 def rounded(vectors: Any) -> dict[str, Any]:
