@@ -33,7 +33,7 @@ from rag.store.base import IndexConfig, VectorStore, WriterFactory
 from rag.store.edge import EdgeStore, edge_writer_for
 
 if TYPE_CHECKING:
-    from rag.ingest.ingestion import Ingestion
+    from rag.ingest.parts import Ingestion
     from rag.ingest.recipe import Recipe
     from rag.provider import Provider
     from rag.shared.link import Link
@@ -80,7 +80,7 @@ def build_retriever(settings: Settings) -> tuple[VectorStore, Embedder, Retrieve
 
 def build_ingestion(settings: Settings) -> "Ingestion":
     """The parts of an ingest: for the worker and the command line."""
-    from rag.ingest.ingestion import Ingestion
+    from rag.ingest.parts import Ingestion
 
     store, writer_for = _store(settings)
     paid = settings.uses_openai_embeddings and settings.openai_base_url is None

@@ -12,7 +12,8 @@ from contextlib import aclosing, contextmanager
 from rag.commands.ingest_display import Display, display, table
 from rag.errors import RagError
 from rag.events import Finished, Planned
-from rag.ingest.ingestion import Ingestion, ingest
+from rag.ingest.ingestion import ingest
+from rag.ingest.parts import Ingestion
 from rag.ingest.tally import interrupted
 
 _CANCELLED = 130  # what a shell reports after Ctrl-C

@@ -12,62 +12,24 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Self
 
-from rag.book.chunking import CHUNKER_VERSION
-from rag.book.routes import Site
-from rag.book.windows import WINDOWS_VERSION
 from rag.embedding.cache import CachedEmbedder
-from rag.errors import IngestRunning, ModelError
+from rag.errors import IngestRunning
 from rag.events import FileProblem, Finished, IngestEvent, Planned
-from rag.ingest.cutting import CutDocument, Cutter
-from rag.ingest.cutting_process import cut_all
+from rag.ingest.cutting import CutDocument
+from rag.ingest.cutting_process import Cut, cut_all
 from rag.ingest.indexing import Embeddings, indexed
+from rag.ingest.parts import Ingestion
+from rag.ingest.preparing import cutter_for, prepared
 from rag.ingest.prices import cost
-from rag.ingest.recipe import Recipe, average_words
-from rag.ingest.survey import Survey, look, published, sample
+from rag.ingest.recipe import Recipe
+from rag.ingest.survey import Survey
 from rag.ingest.tally import Tally
 from rag.ingest.turns import others_first
-from rag.lexical import LEXICON_VERSION, detect_language
-from rag.store.base import IndexConfig, IndexWriter, VectorStore, WriterFactory
+from rag.store.base import IndexWriter
 from rag.types import DocumentRecord
 
 Tell = Callable[[IngestEvent], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Ingestion:
-    """The parts an ingest is made of.
-
-    `fallback` takes the embedder's place where its model cannot be loaded; without one that is an error. `price` is
-    in US dollars for a million tokens, None when unknown. `language` overrides what the text says. One call embeds
-    `batch` texts, and `in_flight` batches are under way at once; the embedder may make fewer calls than that.
-    """
-
-    content_dir: Path
-    data_dir: Path
-    site: Site
-    store: VectorStore
-    writer_for: WriterFactory
-    embedder: CachedEmbedder
-    fallback: CachedEmbedder | None = None
-    price: float | None = None
-    chunk_tokens: int = 500
-    overlap_tokens: int = 50
-    windows: bool = True
-    language: str | None = None
-    batch: int = 64
-    in_flight: int = 2
-
-    async def __aenter__(self) -> Self:
-        """Opens the store; the embedder is opened when something must be embedded."""
-        await self.store.open()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.embedder.close()
-        await self.store.close()
 
 
 async def ingest(
@@ -80,38 +42,13 @@ async def ingest(
     """
     tally = Tally()
     yield tally.progressed()
-    survey, embedder, missing = await _prepared(parts, force, dry_run, path)
-    if missing:
-        yield tally.warn("no_model", missing)
-    recipe = _recipe(parts, survey, embedder)
-    if survey.scope is not None and survey.index.config is not None and not recipe.made(survey.index.config):
-        yield tally.warn("rebuild", "The index was made with other settings, and so the whole book is ingested.")
-        survey = survey.unscoped()
-    run = _Run(parts, survey, tally, embedder, recipe, force, dry_run)
-    async with aclosing(_told(run.go)) as events:
-        async for event in events:
-            yield event
-
-
-async def _prepared(
-    parts: Ingestion, force: bool, dry_run: bool, path: str | None
-) -> tuple[Survey, CachedEmbedder, str]:
-    """The survey, the embedder (open, when there is work for it), and a sentence when that is not the one asked for.
-
-    A first ingest and a forced one need it for certain, and so it is opened while the files are read.
-    """
-    index = await published(parts.store, force=force)
-    certain = (force or index.config is None) and not dry_run
-    opening = asyncio.create_task(_opened(parts)) if certain else None
-    try:
-        survey = await look(parts.content_dir, parts.site, index, path)
-        if dry_run or _idle(parts, survey, force):
-            return survey, parts.embedder, ""
-        return survey, *await (opening or _opened(parts))
-    finally:
-        if opening is not None:
-            opening.cancel()
-            await asyncio.gather(opening, return_exceptions=True)
+    async with prepared(parts, path, force=force, dry_run=dry_run) as ready:
+        for code, sentence in ready.warnings:
+            yield tally.warn(code, sentence)
+        run = _Run(parts, ready.survey, tally, ready.embedder, ready.recipe, ready.cutting, force, dry_run)
+        async with aclosing(_told(run.go)) as events:
+            async for event in events:
+                yield event
 
 
 async def _told(work: Callable[[Tell], Coroutine[None, None, None]]) -> AsyncGenerator[IngestEvent, None]:
@@ -128,46 +65,6 @@ async def _told(work: Callable[[Tell], Coroutine[None, None, None]]) -> AsyncGen
         await asyncio.gather(task, return_exceptions=True)
 
 
-def _recipe(parts: Ingestion, survey: Survey, embedder: CachedEmbedder) -> Recipe:
-    """The language is told from the text only when the text is another, or the index was made in another way."""
-    recipe = _like(parts, embedder, survey.index.config)
-    if not recipe.detected or (recipe.made(survey.index.config) and (survey.current or survey.scope is not None)):
-        return recipe
-    return replace(recipe, language=detect_language(sample(survey)))
-
-
-def _like(parts: Ingestion, embedder: CachedEmbedder, config: IndexConfig | None) -> Recipe:
-    """The recipe, with what only opening and reading can tell taken from the index."""
-    known = config.language if config else None
-    return Recipe(
-        embedder=embedder.fingerprint,
-        dimensions=embedder.dimensions or (config.dimensions if config else 0),
-        chunker=f"{CHUNKER_VERSION}:{parts.chunk_tokens}:{parts.overlap_tokens}",
-        windows=WINDOWS_VERSION if parts.windows else "off",
-        lexicon=LEXICON_VERSION,
-        words=average_words(parts.chunk_tokens),
-        language=parts.language or known,
-        detected=parts.language is None,
-    )
-
-
-def _idle(parts: Ingestion, survey: Survey, force: bool) -> bool:
-    """True when the index is as it should be, as far as can be told without opening anything."""
-    config = survey.index.config
-    return not force and survey.current and _like(parts, parts.embedder, config).made(config)
-
-
-async def _opened(parts: Ingestion) -> tuple[CachedEmbedder, str]:
-    """An embedder that is ready, and a sentence when it had to be the one without a model."""
-    try:
-        await parts.embedder.open()
-    except ModelError as error:
-        if parts.fallback is None:
-            raise
-        return parts.fallback, error.message
-    return parts.embedder, ""
-
-
 @dataclass(slots=True)
 class _Run:
     """One pass from the survey to the published index."""
@@ -177,6 +74,7 @@ class _Run:
     tally: Tally
     embedder: CachedEmbedder
     recipe: Recipe
+    cutting: AsyncGenerator[Cut, None] | None  # of all that is wanted, when it has begun already
     force: bool
     dry_run: bool
     rebuild: bool = False
@@ -203,7 +101,7 @@ class _Run:
     def _wanted(self) -> list[str]:
         """The files that must be cut."""
         if self.rebuild or self.force:
-            return [path for path in self.survey.sources if self.survey.within(path)]
+            return [source.path for source in self.survey.scoped]
         return [*self.survey.plan.added, *self.survey.plan.changed]
 
     def _begin(self, wanted: Sequence[str]) -> None:
@@ -218,11 +116,12 @@ class _Run:
 
     async def _cut(self, paths: Sequence[str], tell: Tell) -> AsyncGenerator[CutDocument, None]:
         """The documents at `paths`, with what embedding them will take; tells the plan when all are cut."""
-        parts = self.parts
-        language, words = self.recipe.language, self.recipe.words
-        cutter = Cutter(parts.chunk_tokens, parts.overlap_tokens, parts.windows, language, words)
-        async with aclosing(cut_all(cutter, [self.survey.sources[path] for path in paths])) as found:
-            async for cut in found:
+        cutting = self.cutting
+        if cutting is None:
+            cutter = cutter_for(self.parts, self.recipe.language)
+            cutting = cut_all(cutter, [self.survey.sources[path] for path in paths])
+        async with aclosing(cutting):
+            async for cut in cutting:
                 if isinstance(cut, FileProblem):
                     self._lost(cut, tell)
                 else:

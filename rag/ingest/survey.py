@@ -43,6 +43,11 @@ class Survey:
         return [path for path in (*self.sources, *self.problems) if self.within(path)]
 
     @property
+    def scoped(self) -> list[Source]:
+        """Every readable file of the scope."""
+        return [source for path, source in self.sources.items() if self.within(path)]
+
+    @property
     def failing(self) -> list[FileProblem]:
         return [problem for path, problem in self.problems.items() if self.within(path)]
 
@@ -93,8 +98,7 @@ def _survey(
     sources: Mapping[str, Source], problems: Mapping[str, FileProblem], index: Index, scope: str | None
 ) -> Survey:
     survey = Survey(sources, problems, index, scope, Plan((), (), (), ()))
-    scanned = Scan([source for path, source in sources.items() if survey.within(path)], [])
-    changes = plan(scanned, {path: record.sha256 for path, record in index.records.items()})
+    changes = plan(Scan(survey.scoped, []), {path: record.sha256 for path, record in index.records.items()})
     return replace(survey, plan=replace(changes, removed=tuple(filter(survey.gone, index.records))))
 
 

@@ -72,8 +72,8 @@ def points_of(chunk_id: str, payload: Mapping[str, Any]) -> list[str | int]:
 
 
 def document_point(record: DocumentRecord) -> StoredPoint:
-    fields = _fields(record) | {"headings": [_fields(heading) for heading in record.headings]}
-    written = json.dumps(fields, ensure_ascii=False)
+    headings = [(heading.level, heading.text, heading.anchor) for heading in record.headings]
+    written = json.dumps(_fields(record) | {"headings": headings}, ensure_ascii=False)
     return StoredPoint(document_id(record.path), {"path": RECORDS, "record": written}, {})
 
 
@@ -148,7 +148,7 @@ def info_of(fingerprint: str, records: Collection[DocumentRecord], points: int) 
 
 def record_of(payload: Mapping[str, Any]) -> DocumentRecord:
     fields = json.loads(payload["record"])
-    headings = tuple(OutlineHeading(**heading) for heading in fields["headings"])
+    headings = tuple(OutlineHeading(*heading) for heading in fields["headings"])
     return DocumentRecord(**fields | {"trail": tuple(fields["trail"]), "headings": headings})
 
 

@@ -21,7 +21,7 @@ from rag.store.search import BEAM, Answer, Ask
 from rag.types import SparseVector
 
 _BATCH = 256  # points in one call to the engine
-_PAGE = 1000  # points read at once
+_PAGE = 250  # points read at once
 _COMPACT_EVERY = 25_000  # points after which what was written leaves the memory, 1.3 kB each
 _GRAPH_FROM = 128 * 2**20  # bytes of dense vectors; comparing them all takes 12 ms, building a graph minutes
 _SEGMENT_KB = 200_000  # bounds the memory that compacting takes

@@ -18,7 +18,7 @@ from rag.events import FileProblem
 from rag.ingest.cutting import CutDocument, Cutter
 from rag.ingest.cutting_process import Cut, cut_all
 from rag.types import Chunk, DocumentRecord, SparseVector
-from tests.support.ingesting import command, environment, write_book
+from tests.support.ingesting import children, command, environment, write_book
 
 CUTTER = Cutter(500, 50, windowed=True, language="english", average_words=150.0)
 
@@ -37,11 +37,6 @@ def timeless(cut: Cut) -> Cut:
 async def every(cutter: Cutter, sources: list[Source], beside_from: int) -> list[Cut]:
     async with aclosing(cut_all(cutter, sources, beside_from=beside_from)) as cuts:
         return [timeless(cut) async for cut in cuts]
-
-
-def children(process: int | None = None) -> set[int]:
-    pid = process or os.getpid()
-    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
 
 def running(process: int) -> bool:

@@ -13,7 +13,8 @@ from rag.build import build_ingestion
 from rag.embedding.local import LocalEmbedder
 from rag.errors import ContentError, IngestRunning, ModelAuthError, StoreUnavailable
 from rag.events import FileFailed, Finished, IngestEvent, Planned, Progressed, Warned
-from rag.ingest.ingestion import Ingestion, ingest
+from rag.ingest.ingestion import ingest
+from rag.ingest.parts import Ingestion
 from rag.lexical import Lexicon
 from rag.settings import Settings
 from rag.store.base import StoreQuery

@@ -132,3 +132,9 @@ async def _contents(data: Path, questions: Sequence[str], embedder: Embedder) ->
     finally:
         await embedder.close()
         await store.close()
+
+
+def children(process: int | None = None) -> set[int]:
+    """The processes that one has started, this one or another."""
+    pid = process or os.getpid()
+    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
