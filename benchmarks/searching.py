@@ -2,7 +2,8 @@
 
 Synthetic chunks with vectors of 384 dimensions go through the real writer. Every question is new, and both sides get
 the same ones in turns: the whole search, and the same questions put straight to the engine and what comes back read.
-Both have answered others before, as a running application has.
+The straight ones are those of a search that knows nothing of the index. Both sides have answered others before, as a
+running application has, and so the whole search knows what it read for those.
 """
 
 import asyncio
@@ -34,6 +35,7 @@ from rag.pipeline import Book, Pipeline, Worker
 from rag.search.retrieval import Retriever
 from rag.store.base import IndexConfig, IndexedChunk, IndexedWindow
 from rag.store.edge import EdgeStore, edge_writer_for
+from rag.store.known import Known
 from rag.store.search import Answer, Ask
 from rag.store.shard import Shard, request
 from rag.types import Chunk, DocumentRecord
@@ -110,10 +112,10 @@ async def _batches(pipeline: Pipeline, store: EdgeStore, questions: Sequence[str
     store._reader.shard = watched  # type: ignore[assignment]
     made = []
     for question in questions:
-        watched.batches = []
+        watched.batches, store._reader.known = [], Known()
         await pipeline.search(question, 5)
         made.append(watched.batches)
-    store._reader.shard = watched.shard
+    store._reader.shard, store._reader.known = watched.shard, Known()
     return made
 
 

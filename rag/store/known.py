@@ -59,13 +59,14 @@ class Known:
         self.names[chunk], self.windows[chunk], self.owners[chunk] = name, windows, chunk
         self.owners |= dict.fromkeys(windows, chunk)
 
-    def chunk(self, number: int, point: Point) -> tuple[Chunk, float]:
-        """A chunk whose owner is known, and the length of the sum of its windows' unit vectors."""
+    def chunk(self, number: int) -> tuple[Chunk, float] | None:
+        """A chunk that was read, and the length of the sum of its windows' unit vectors."""
         known = self._chunks.get(number)
-        if known is None and self._before is not None:
-            known = self._before._chunks.get(number)
-        if known is None:
-            payload = point.payload or {}
-            known = chunk_of(self.names[number], payload), payload["norm"] or 1.0
-        self._chunks[number] = known
+        if known is None and self._before is not None and (known := self._before._chunks.get(number)) is not None:
+            self._chunks[number] = known
         return known
+
+    def read(self, number: int, point: Point) -> None:
+        """A chunk whose owner is known."""
+        payload = point.payload or {}
+        self._chunks[number] = chunk_of(self.names[number], payload), payload["norm"] or 1.0

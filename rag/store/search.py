@@ -19,6 +19,7 @@ from rag.store.points import BM25, DENSE, WINDOW_BM25, chunk_id_of, chunk_of, is
 from rag.types import Chunk, Hit, SparseVector
 
 _UNSCORED = (0.0,)
+_CHUNKS = ""  # the vector that the question for the chunks themselves names: none
 BEAM = 200  # candidates a graph search keeps: 97 % of the best 90 among 75,000 windows
 _OWNER = ("chunk", "windows")
 _KNOWN_TERMS = 50_000  # IDFs kept of one published index
@@ -96,24 +97,31 @@ async def _candidates(
 
 async def _rescored(engine: Engine, query: StoreQuery, candidates: Mapping[int, None], known: Known) -> list[Hit]:
     ids = [known.names[number] for number in candidates]
+    unread = [known.names[number] for number in candidates if known.chunk(number) is None]
     windows: list[str | int] = list(chain.from_iterable(known.windows[number] for number in candidates))
     whole = [known.names[number] for number in candidates if not known.windows[number]]  # they carry their own vector
     embedded = [*windows, *whole] if whole else windows
-    batch = [Ask(len(ids), ids=ids, payload=True)]
+    batch = [Ask(len(unread), ids=unread, payload=True)] if unread else []
     if query.sparse.indices:
         batch.append(Ask(len(ids), BM25, query.sparse, ids))
     if query.sparse.indices and windows:
         batch.append(Ask(len(windows), WINDOW_BM25, query.sparse, windows))
     if query.dense is not None and query.dense.size:
         batch.append(Ask(len(embedded), DENSE, query.dense, embedded))
-    answers = await engine.ask(batch)
+    answers = await engine.ask(batch) if batch else []
     by_name = {ask.using: answer for ask, answer in zip(batch, answers, strict=True)}
     whole_bm25 = by_name.get(BM25, _NOTHING)
     bm25 = dict(zip(whole_bm25.ids, whole_bm25.scores, strict=True))
     window_bm25, cosines = (_scores(by_name.get(name, _NOTHING), known) for name in (WINDOW_BM25, DENSE))
+    chunks = by_name.get(_CHUNKS, _NOTHING)
+    for number, point in zip(chunks.ids, chunks.points, strict=True):
+        known.read(number, point)
     hits = []
-    for number, point in zip(answers[0].ids, answers[0].points, strict=True):
-        chunk, norm = known.chunk(number, point)
+    for number in candidates:
+        kept = known.chunk(number)
+        if kept is None:
+            continue  # it went away between the two round trips
+        chunk, norm = kept
         near = cosines.get(number, _UNSCORED)
         part = max(window_bm25.get(number, _UNSCORED))
         hits.append(Hit(chunk, bm25.get(number, 0.0), part, max(near), sum(near) / norm))

@@ -1,6 +1,6 @@
 """What was read of an index before need not be read again, and gives the same hits."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,8 @@ from rag.store.base import StoreQuery
 from rag.store.edge import EdgeStore, edge_writer_for
 from rag.store.known import Known
 from rag.store.points import chunk_points, number_of
+from rag.store.search import Answer, Ask
+from rag.store.shard import Shard
 from tests.support.indexed import CONFIG, LEXICON, page, vector
 
 QUESTIONS = ["Which robot balances in room 3?", "A gyroscope that measures", "the planner of page 7 plans"]
@@ -38,7 +40,9 @@ def test_a_payload_is_read_once_for_a_chunk_and_all_its_windows() -> None:
     assert known.owner(first, window) == known.owner(first, window) == chunk
     assert known.owner(chunk, point) == chunk
     assert (window.read, point.read) == (1, 0)
-    assert known.chunk(chunk, point) == known.chunk(chunk, point)
+    assert known.chunk(chunk) is None
+    known.read(chunk, point)
+    assert known.chunk(chunk) is known.chunk(chunk) is not None
     assert point.read == 1
     assert len(known.windows[chunk]) == len(points(1)) - 1
 
@@ -48,10 +52,10 @@ def test_what_is_still_asked_for_is_taken_over() -> None:
     (other, _), *_ = points(2)
     full = Known()
     full.owner(first, window)
-    full.chunk(chunk, point)
+    full.read(chunk, point)
     known = Known(full)
     assert known.owner(first, window) == chunk
-    assert known.chunk(chunk, point) == full.chunk(chunk, point)
+    assert known.chunk(chunk) is full.chunk(chunk)
     assert (window.read, point.read) == (1, 1)
     assert known.names[chunk] == full.names[chunk]
     assert other not in known.windows
@@ -63,6 +67,38 @@ def test_what_is_still_asked_for_is_taken_over() -> None:
 def test_a_point_that_is_neither_has_no_owner() -> None:
     record = Point({"path": "", "record": "{}"})
     assert Known().owner(7, record) is None
+
+
+class Watched:
+    """The shard, counting the chunks it is asked for."""
+
+    def __init__(self, shard: Shard) -> None:
+        self.shard, self.read = shard, 0
+
+    def ask(self, batch: Sequence[Ask]) -> list[Answer]:
+        self.read += sum(len(ask.ids or ()) for ask in batch if ask.payload is True)
+        return self.shard.ask(batch)
+
+    def close(self) -> None:
+        self.shard.close()
+
+
+async def test_the_engine_reads_a_chunk_once(tmp_path: Path) -> None:
+    async with edge_writer_for(tmp_path)(CONFIG) as writer:
+        for number in range(30):
+            await writer.replace(*page(number))
+        await writer.publish()
+    store = EdgeStore(tmp_path)
+    await store.open()
+    assert store._reader is not None
+    watched = Watched(store._reader.shard)
+    store._reader.shard = watched  # type: ignore[assignment]
+    query = StoreQuery(LEXICON.query(QUESTIONS[0]), vector(QUESTIONS[0]))
+    first = await store.search(query, 10)
+    assert watched.read == len(first)
+    assert await store.search(query, 10) == first
+    assert watched.read == len(first)
+    await store.close()
 
 
 async def test_the_hits_are_the_same_however_much_is_known(tmp_path: Path) -> None:
