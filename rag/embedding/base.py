@@ -10,7 +10,7 @@ Vectors = NDArray[np.float32]
 
 
 class Embedder(Protocol):
-    """Turns texts into unit vectors of `dimensions` components.
+    """Turns texts into unit vectors of `dimensions` components, or into zeros where the model cannot read the text.
 
     `dimensions` is 0 for an embedder that has no model: it returns arrays of shape (n, 0), and everything
     downstream works with the lexical scores alone. `fingerprint` names the model and what else the vectors

@@ -18,6 +18,7 @@ import numpy as np
 from rag.embedding.base import Vectors
 from rag.embedding.batches import run_bounded
 from rag.errors import ModelError
+from rag.language.scripts import is_latin
 from rag.memory import give_back
 
 if TYPE_CHECKING:
@@ -39,7 +40,10 @@ T = TypeVar("T")
 
 
 class LocalEmbedder:
-    """Unit vectors of 384 components. `threads` bounds the texts under way at once; a lone one has two cores."""
+    """Unit vectors of 384 components. `threads` bounds the texts under way at once; a lone one has two cores.
+
+    The model knows Latin script only: a document in another one is not embedded.
+    """
 
     def __init__(self, *, threads: int | None = None, model_path: Path | None = None) -> None:
         self._threads = threads or min(_MOST_THREADS, os.cpu_count() or 1)
@@ -68,13 +72,14 @@ class LocalEmbedder:
 
     async def embed_documents(self, texts: Sequence[str]) -> Vectors:
         encoder = self._opened()
-        vectors = np.empty((len(texts), DIMENSIONS), dtype=np.float32)
-        by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]), reverse=True)  # no long one left for last
+        vectors = np.zeros((len(texts), DIMENSIONS), dtype=np.float32)
+        legible = [place for place, text in enumerate(texts) if is_latin(text)]
+        by_length = sorted(legible, key=lambda i: len(texts[i]), reverse=True)  # no long one left for last
 
         async def embed(rows: list[int]) -> None:
             vectors[rows] = await self._in_thread(lambda: np.stack([encoder(texts[row]) for row in rows]))
 
-        slices = (by_length[start : start + _SLICE] for start in range(0, len(texts), _SLICE))
+        slices = (by_length[start : start + _SLICE] for start in range(0, len(legible), _SLICE))
         await run_bounded(embed, slices, self._threads)
         return vectors
 

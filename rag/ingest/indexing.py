@@ -123,4 +123,5 @@ def indexed(document: CutDocument, vectors: Vectors) -> list[IndexedChunk]:
 
 
 def _dense(row: Vectors) -> Vectors | None:
-    return row if row.size else None
+    """None for a text without a vector: there is no model, or it cannot read the text."""
+    return row if row.any() else None

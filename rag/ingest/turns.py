@@ -2,7 +2,7 @@
 
 import asyncio
 
-_TURNS = 6  # of the loop: the answer of a call comes in as many pieces
+_TURNS = 12  # of the loop: the answer of a call comes in seven pieces
 
 
 async def others_first() -> None:

@@ -23,6 +23,8 @@ def unspaced(text: str) -> int:
 
 def is_latin(text: str) -> bool:
     """True when at least half of the letters are Latin ones, and when there is no letter at all."""
+    if text.isascii():
+        return True
     letters = [letter for letter in text[:5000] if letter.isalpha()]
     latin = sum("LATIN" in unicodedata.name(letter, "") for letter in letters)
     return latin >= LATIN_SHARE * len(letters)

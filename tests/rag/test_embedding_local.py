@@ -64,12 +64,19 @@ async def test_only_the_first_256_word_pieces_are_read(embedder: LocalEmbedder) 
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "\x00", "\ud800 half a pair", "x" * 3_000_000, "\u200b" * 50, "机器人学", "🤖"]
+    "text", ["", " ", "\x00", "\ud800 half a pair", "x" * 3_000_000, "\u200b" * 50, "机器人学 is robotics", "🤖"]
 )
 async def test_odd_texts_have_unit_vectors(embedder: LocalEmbedder, text: str) -> None:
     (vector,) = await embedder.embed_documents([text])
     assert np.isfinite(vector).all()
     assert np.linalg.norm(vector) == pytest.approx(1.0, abs=1e-5)
+
+
+async def test_a_document_in_a_script_it_cannot_read_has_no_vector(embedder: LocalEmbedder) -> None:
+    texts = ["机器人学的基础知识", "The basics of robotics", "أساسيات علم الروبوتات", "Les bases de la robotique"]
+    vectors = await embedder.embed_documents(texts)
+    assert [bool(vector.any()) for vector in vectors] == [False, True, False, True]
+    np.testing.assert_array_equal(vectors[1], await embedder.embed_query(texts[1]))
 
 
 async def test_nothing_to_embed(embedder: LocalEmbedder) -> None:
