@@ -19,6 +19,7 @@ from rag.ingest.cutting_process import Cut, cut_all
 from rag.ingest.parts import Ingestion
 from rag.ingest.recipe import Recipe, average_words
 from rag.ingest.survey import Survey, look, published, sample
+from rag.language.scripts import legible
 from rag.lexical import LEXICON_VERSION, detect_language
 from rag.store.base import IndexConfig
 
@@ -26,6 +27,11 @@ T = TypeVar("T")
 Warned = tuple[str, str]  # a code and its sentence
 
 _AHEAD = 32  # documents
+_ILLEGIBLE = (
+    "words_only",
+    "The local model reads Latin script only, and so this book is searched by its words alone;"
+    " with OPENAI_API_KEY it is searched by meaning as well.",
+)
 _REBUILT = ("rebuild", "The index was made with other settings, and so the whole book is ingested.")
 
 
@@ -56,9 +62,12 @@ async def prepared(parts: Ingestion, path: str | None, *, force: bool, dry_run: 
     async with AsyncExitStack() as begun:
         opening = await begun.enter_async_context(_begun(_opened(parts)))
         survey = await look(parts.content_dir, parts.site, index, path)
-        language = _language(parts, survey)
+        text = sample(survey)
+        language = parts.language or detect_language(text)
         cutting = await begun.enter_async_context(_ahead(cut_all(cutter_for(parts, language), survey.scoped)))
         embedder, warnings = await opening
+        if not legible(embedder.fingerprint, text):
+            warnings = (*warnings, _ILLEGIBLE)
         recipe = replace(_like(parts, embedder, index.config), language=language)
         yield Prepared(survey, embedder, recipe, warnings, cutting)
 
@@ -83,11 +92,7 @@ def _recipe(parts: Ingestion, survey: Survey, embedder: CachedEmbedder) -> Recip
     recipe = _like(parts, embedder, survey.index.config)
     if recipe.made(survey.index.config) and (survey.current or survey.scope is not None):
         return recipe
-    return replace(recipe, language=_language(parts, survey))
-
-
-def _language(parts: Ingestion, survey: Survey) -> str | None:
-    return parts.language or detect_language(sample(survey))
+    return replace(recipe, language=parts.language or detect_language(sample(survey)))
 
 
 def _like(parts: Ingestion, embedder: CachedEmbedder, config: IndexConfig | None) -> Recipe:

@@ -544,6 +544,19 @@ async def test_without_its_model_a_book_is_indexed_for_its_words(book: Book, mon
     assert "dimensions=384" in await book.fingerprint()
 
 
+async def test_a_script_that_the_local_model_cannot_read_is_told(book: Book) -> None:
+    book.set(EMBEDDER="local")
+    assert "script" not in (await book.ingest()).message
+    for page_ in book.content.rglob("*.md"):
+        page_.write_text("# 机器人学\n\n机器人用传感器感知周围的环境。\n", encoding="utf-8")
+    assert "reads Latin script only" in (await book.ingest(force=True)).message
+    async with opened(book.data) as store:
+        config = await store.config()
+        assert config is not None
+        query = Lexicon(config.language, config.average_words).query("机器人用什么感知环境？")
+        assert await store.search(StoreQuery(query), 3)
+
+
 async def test_windows_are_what_is_embedded_or_not(book: Book, openai_server: OpenAIServer) -> None:
     await book.ingest()
     chunks = (await book.ingest()).chunks_total
