@@ -41,7 +41,7 @@ from rag.store.shard import Shard, request
 from rag.types import Chunk, DocumentRecord
 
 SIZES, LARGE = (1_000, 10_000), 100_000
-QUESTIONS, WARMING = 120, 120
+QUESTIONS, WARMING = 360, 120
 _DIMENSIONS = 384
 _PER_PAGE = 10
 _WORDS = [f"{first}{second}{third}" for first in "bdfgkl" for second in ("a", "ero", "in", "osa", "u") for third in
