@@ -97,7 +97,7 @@ def build_ingestion(settings: Settings) -> "Ingestion":
         overlap_tokens=settings.chunk_overlap_tokens,
         windows=settings.embed_windows,
         language=settings.book_language,
-        in_flight=8 if settings.uses_openai_embeddings else 2,  # 8: twice its calls
+        in_flight=8 if settings.uses_openai_embeddings else 2,  # 8: its four calls, and as many looked up or kept
     )
 
 

@@ -19,8 +19,8 @@ class Embeddings:
     """Documents with their vectors, in the order they came, embedded while others are still cut.
 
     Batches of `batch` texts, whatever documents they are of, `in_flight` of them under way at once; about `most` texts
-    are embedded ahead of their use, and then no further document is asked for. After the first failure nothing else is
-    embedded. Leaving the context ends what is under way.
+    are embedded ahead of their use, and then no further document is asked for. After the first failure no further
+    batch is begun. Leaving the context ends what is under way.
     """
 
     def __init__(

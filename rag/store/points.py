@@ -6,7 +6,7 @@
 
 The BM25 vectors of chunks and windows have different names because the engine counts IDF per name. The windows of a
 chunk are found by their ids, to be searched as well as to be deleted, and so no field of theirs is indexed. A record is
-JSON because the engine takes ten times as long for the same as a dict. The mean of a chunk's windows' vectors is not
+JSON because the engine takes five times as long for the same as a dict. The mean of a chunk's windows' vectors is not
 stored: its cosine is the sum of theirs over `norm`, the length of the sum of the unit vectors. A chunk whose windows
 have no dense vectors carries its own.
 """
