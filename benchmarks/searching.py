@@ -191,7 +191,8 @@ def _chunk(page: int, number: int, lexicon: Lexicon, chance: random.Random) -> I
         IndexedWindow(lexicon.document(half), _vector(page * 100 + number * 2 + place))
         for place, half in enumerate(halves)
     )
-    return IndexedChunk(chunk, lexicon.document(chunk.embed_text), windows[0].dense, windows)
+    said = chunk.embed_text
+    return IndexedChunk(chunk, lexicon.document(said), lexicon.terms(said), windows[0].dense, windows)
 
 
 def _record(page: int, made: Sequence[IndexedChunk]) -> DocumentRecord:

@@ -13,6 +13,7 @@ A Section is not stored and a Chunk has no score; a Hit is not numbered and a Pa
 cited. Every class is frozen: what a later stage adds, it adds in a type of its own.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote
@@ -122,7 +123,8 @@ class Hit:
     """A chunk as the store scored it; every score is the engine's own, before any normalising.
 
     `bm25` of the chunk, `window_bm25` and `window_cosine` of its best windows, `chunk_cosine` against the mean
-    of its windows' vectors. Without dense vectors both cosines are 0.
+    of its windows' vectors. Without dense vectors both cosines are 0. `terms` are those of the chunk's `embed_text`,
+    stemmed, in its order.
     """
 
     chunk: Chunk
@@ -130,6 +132,7 @@ class Hit:
     window_bm25: float = 0.0
     window_cosine: float = 0.0
     chunk_cosine: float = 0.0
+    terms: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Container
+from array import array
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from math import ceil
@@ -27,14 +28,15 @@ class CutDocument:
     """A document ready to be embedded: for each chunk the texts whose vectors stand for it, and the BM25 vectors.
 
     With windows these are the chunk's windows, without the chunk's own `embed_text` alone. `sparse` holds the vectors
-    of the chunks, `text_sparse` those of their windows. `new` holds for each chunk the tokens that must be embedded,
-    None where every vector is known.
+    of the chunks, `terms` their terms in order, `text_sparse` the vectors of their windows. `new` holds for each chunk
+    the tokens that must be embedded, None where every vector is known.
     """
 
     record: DocumentRecord
     chunks: tuple[Chunk, ...]
     texts: tuple[tuple[str, ...], ...]
     sparse: tuple[SparseVector, ...]
+    terms: tuple[Sequence[int], ...]
     text_sparse: tuple[tuple[SparseVector, ...], ...]
     new: tuple[int | None, ...] = ()
 
@@ -83,12 +85,13 @@ class Cutter:
         chunks = () if is_summary(document.path, document.flavor) else self._chunks(document)
         texts = tuple(tuple(windows(chunk)) if self.windowed else (chunk.embed_text,) for chunk in chunks)
         lexicon = _lexicon(self.language, self.average_words)
-        sparse = tuple(lexicon.document(chunk.embed_text) for chunk in chunks)
+        indexed = [chunk.embed_text for chunk in chunks]
         return CutDocument(
             _record(document, chunks),
             chunks,
             texts,
-            sparse,
+            tuple(map(lexicon.document, indexed)),
+            tuple(array("I", lexicon.terms(text)) for text in indexed),
             tuple(tuple(map(lexicon.document, each)) for each in texts) if self.windowed else ((),) * len(chunks),
         )
 

@@ -110,15 +110,15 @@ def indexed(document: CutDocument, vectors: Vectors) -> list[IndexedChunk]:
     """`vectors` has a row for each text of the document."""
     rows = iter(vectors)
     chunks: list[IndexedChunk] = []
-    for chunk, sparse, texts, windows in zip(
-        document.chunks, document.sparse, document.texts, document.text_sparse, strict=True
+    for chunk, sparse, terms, texts, windows in zip(
+        document.chunks, document.sparse, document.terms, document.texts, document.text_sparse, strict=True
     ):
         dense = [_dense(next(rows)) for _ in texts]
         if windows:
             made = tuple(map(IndexedWindow, windows, dense))
-            chunks.append(IndexedChunk(chunk, sparse, None, made))
+            chunks.append(IndexedChunk(chunk, sparse, terms, None, made))
         else:
-            chunks.append(IndexedChunk(chunk, sparse, dense[0]))
+            chunks.append(IndexedChunk(chunk, sparse, terms, dense[0]))
     return chunks
 
 

@@ -1,23 +1,18 @@
-"""What a retriever knows of the index it reads, beyond the store: the lexicon, the script, and two bounded memories."""
+"""What a retriever knows of the index it reads, beyond the store: the lexicon, the script, and what terms weigh."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TypeVar
 
 from rag.language.cognates import Cognates
 from rag.language.languages import is_foreign, shared_words
 from rag.language.scripts import is_latin
 from rag.lexical import Lexicon
 from rag.store.base import IndexConfig, VectorStore
-from rag.types import Chunk, DocumentRecord
+from rag.types import DocumentRecord
 
-MOST_CHUNKS = 4096
 MOST_TERMS = 20_000
 TITLES_READ = 200
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 
 class Reading:
@@ -29,7 +24,6 @@ class Reading:
         self.lexicon = Lexicon(config.language, config.average_words)
         self.titles = [document.title for document in documents if document.chunks]
         self.latin = is_latin(" ".join(f"{document.title} {document.lead}" for document in documents[:TITLES_READ]))
-        self._terms: OrderedDict[str, list[int]] = OrderedDict()
         self._idf: OrderedDict[int, float] = OrderedDict()
 
     @cached_property
@@ -44,23 +38,10 @@ class Reading:
         """The question; of one in another language what can stand in the book, and what looks like it there."""
         return self._cognates.translated(shared_words(question)) if self.is_foreign(question) else question
 
-    def terms(self, chunk: Chunk) -> list[int]:
-        """The chunk's stemmed terms in text order, heading path first."""
-        known = self._terms.get(chunk.id)
-        return known if known is not None else _keep(self._terms, chunk.id, self._read(chunk), MOST_CHUNKS)
-
     async def idf(self, terms: Sequence[int], store: VectorStore) -> dict[int, float]:
         unknown = [term for term in dict.fromkeys(terms) if term not in self._idf]
         for term, value in zip(unknown, await store.idf(unknown) if unknown else (), strict=True):
-            _keep(self._idf, term, value, MOST_TERMS)
+            self._idf[term] = value
+            if len(self._idf) > MOST_TERMS:
+                self._idf.popitem(last=False)
         return {term: self._idf[term] for term in terms if term in self._idf}
-
-    def _read(self, chunk: Chunk) -> list[int]:
-        return self.lexicon.terms(chunk.embed_text)
-
-
-def _keep(memory: OrderedDict[K, V], key: K, value: V, limit: int) -> V:
-    memory[key] = value
-    if len(memory) > limit:
-        memory.popitem(last=False)
-    return value

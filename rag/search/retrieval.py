@@ -176,7 +176,7 @@ class Retriever:
     ) -> Evidence:
         hits = [item.hit for item in scored]
         best = max((hit.bm25 for hit in hits), default=0.0)
-        held = relevance.coverage(weights, [reading.terms(hit.chunk) for hit in hits[:COVERING]])
+        held = relevance.coverage(weights, [hit.terms for hit in hits[:COVERING]])
         mass = sum(weights.values())
         cosine = await self._cosine(reading, hits) if query.dense is not None else None
         return Evidence(cosine, held, best / mass if mass else 0.0, foreign, polyglot=not self._english_model)
@@ -230,7 +230,7 @@ def _scored(reading: Reading, weights: Weights, hits: Sequence[Hit], question: s
     fused = scoring.fuse(hits, weights)
     pairs = Pairs.of(reading.lexicon.terms(question))
     paired = [
-        Scored(item.hit, item.score + weights.pairs * pairs.share(reading.terms(item.hit.chunk)))
+        Scored(item.hit, item.score + weights.pairs * pairs.share(item.hit.terms))
         for item in fused[: scoring.PAIR_DEPTH]
     ]
     scored = [*paired, *fused[scoring.PAIR_DEPTH :]]

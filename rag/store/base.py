@@ -42,11 +42,12 @@ class IndexedWindow:
 class IndexedChunk:
     """A chunk ready to be stored: its BM25 vector, its windows, and its own dense vector where it has no windows.
 
-    Dense vectors are unit vectors.
+    Dense vectors are unit vectors. `terms` are those of the text that BM25 took, in its order, of 32 bits each.
     """
 
     chunk: Chunk
     sparse: SparseVector
+    terms: Sequence[int]
     dense: Vectors | None
     windows: tuple[IndexedWindow, ...] = ()
 

@@ -25,7 +25,7 @@ from rag.errors import IndexMismatch, IngestRunning, StoreUnavailable
 from rag.store.base import IndexConfig
 from rag.types import IndexInfo
 
-FORMAT = 5
+FORMAT = 6
 ROOM = 64 * 2**20  # bytes that must stay free: the engine maps its files, and a full disk would kill the process
 _TRIES = 20
 

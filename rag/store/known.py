@@ -1,9 +1,9 @@
 """What was read of a published index, kept as long as it cannot change: the next search need not read it again."""
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
-from rag.store.points import chunk_id_of, chunk_of, number_of, window_ids
+from rag.store.points import chunk_id_of, chunk_of, number_of, terms_of, window_ids
 from rag.types import Chunk
 
 _MOST_CHUNKS = 4096  # some 10 MB
@@ -14,6 +14,14 @@ class Point(Protocol):
 
     @property
     def payload(self) -> Mapping[str, Any] | None: ...
+
+
+class Read(NamedTuple):
+    """A chunk that was read, its terms in their order, and the length of the sum of its windows' unit vectors."""
+
+    chunk: Chunk
+    terms: Sequence[int]
+    norm: float
 
 
 class Known:
@@ -30,7 +38,7 @@ class Known:
         self.owners: dict[int, int] = {}
         self.windows: dict[int, list[int]] = {}
         self.names: dict[int, str] = {}
-        self._chunks: dict[int, tuple[Chunk, float]] = {}
+        self._chunks: dict[int, Read] = {}
 
     @property
     def full(self) -> bool:
@@ -59,8 +67,7 @@ class Known:
         self.names[chunk], self.windows[chunk], self.owners[chunk] = name, windows, chunk
         self.owners |= dict.fromkeys(windows, chunk)
 
-    def chunk(self, number: int) -> tuple[Chunk, float] | None:
-        """A chunk that was read, and the length of the sum of its windows' unit vectors."""
+    def chunk(self, number: int) -> Read | None:
         known = self._chunks.get(number)
         if known is None and self._before is not None and (known := self._before._chunks.get(number)) is not None:
             self._chunks[number] = known
@@ -69,4 +76,5 @@ class Known:
     def read(self, number: int, point: Point) -> None:
         """A chunk whose owner is known."""
         payload = point.payload or {}
-        self._chunks[number] = chunk_of(self.names[number], payload), payload["norm"] or 1.0
+        chunk = chunk_of(self.names[number], payload)
+        self._chunks[number] = Read(chunk, terms_of(payload), payload["norm"] or 1.0)

@@ -121,10 +121,9 @@ async def _rescored(engine: Engine, query: StoreQuery, candidates: Mapping[int, 
         kept = known.chunk(number)
         if kept is None:
             continue  # it went away between the two round trips
-        chunk, norm = kept
         near = cosines.get(number, _UNSCORED)
         part = max(window_bm25.get(number, _UNSCORED))
-        hits.append(Hit(chunk, bm25.get(number, 0.0), part, max(near), sum(near) / norm))
+        hits.append(Hit(kept.chunk, bm25.get(number, 0.0), part, max(near), sum(near) / kept.norm, kept.terms))
     return hits
 
 

@@ -22,7 +22,7 @@ from rag.store.points import BM25, DENSE, INDEX_ID, RECORDS, StoredPoint, chunk_
 from rag.store.search import BEAM, Answer, Ask
 from rag.types import Chunk, DocumentRecord, Hit, IndexInfo, SparseVector
 
-FORMAT = 5
+FORMAT = 6
 _PAGE = 256  # points read at once
 _Answer = TypeVar("_Answer")
 

@@ -131,6 +131,7 @@ async def test_every_score_of_every_candidate(place: Place) -> None:
         mean = np.mean(vectors, axis=0)
         assert hit.window_cosine == pytest.approx(max(cosines), abs=1e-4)
         assert hit.chunk_cosine == pytest.approx(float(mean @ dense / np.linalg.norm(mean)), abs=1e-4)
+        assert list(hit.terms) == LEXICON.terms(item.chunk.text)
     assert hits["The motor turns"].bm25 == hits["The motor turns"].window_bm25 == 0.0
     assert hits["Robots walk. They balance well"].bm25 > hits["Balance is everything"].bm25 > 0
     assert hits["Balance is everything"].window_bm25 > 0

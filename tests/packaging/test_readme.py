@@ -29,7 +29,9 @@ CURLS = [shown for shown in sessions() if shown.command.startswith("curl ")]
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A part of the sample book, large enough for the questions that the README asks."""
+    """A part of the sample book, large enough for the questions that the README asks. One was asked already: a figure
+    is told from the first time on.
+    """
     place = tmp_path_factory.mktemp("readme")
     for page in PAGES:
         (place / "content" / page).parent.mkdir(parents=True, exist_ok=True)
@@ -46,6 +48,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     }
     with running_app(Settings(**values)) as running:
         running.wait_for_index(120)
+        httpx.post(f"{running.url}/chat", json={"question": "What is balance?"}).raise_for_status()
         yield running
 
 

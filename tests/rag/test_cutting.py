@@ -17,6 +17,7 @@ from rag.errors import ContentError
 from rag.events import FileProblem
 from rag.ingest.cutting import CutDocument, Cutter
 from rag.ingest.cutting_process import Cut, cut_all
+from rag.lexical import Lexicon
 from rag.types import Chunk, DocumentRecord, SparseVector
 from tests.support.ingesting import children, command, environment, write_book
 
@@ -57,6 +58,14 @@ async def test_a_process_beside_cuts_the_same(sources: list[Source], windowed: b
     documents = [cut for cut in here if isinstance(cut, CutDocument)]
     assert all(document.chunks and len(document.sparse) == len(document.chunks) for document in documents)
     assert all(bool(windows) == windowed for document in documents for windows in document.text_sparse)
+
+
+def test_terms_are_those_of_what_is_indexed_in_its_order(sources: list[Source]) -> None:
+    lexicon = Lexicon(CUTTER.language, CUTTER.average_words)
+    for source in sources:
+        made = CUTTER.cut(source)
+        assert isinstance(made, CutDocument)
+        assert [list(terms) for terms in made.terms] == [lexicon.terms(chunk.embed_text) for chunk in made.chunks]
 
 
 async def test_what_breaks_the_parser_is_one_page(sources: list[Source], capfd: pytest.CaptureFixture[str]) -> None:
@@ -129,7 +138,7 @@ def test_it_ends_with_an_ingest_that_is_killed(tmp_path: Path) -> None:
 def cut(texts: tuple[str, ...] = ("one 漢字", "two")) -> CutDocument:
     record = DocumentRecord("a.md", "Ein Titel", "/docs/a", "ab", ("Teil 1",), 1, 9, 1.5)
     chunk = Chunk("id", "a.md", ("Ein Titel",), "/docs/a", "ü", 0, (0, 3), (0, 20), "one 漢字\n\ntwo", 9)
-    return CutDocument(record, (chunk,), (texts,), (SparseVector((), ()),), ((),))
+    return CutDocument(record, (chunk,), (texts,), (SparseVector((), ()),), ((),), ((),))
 
 
 def test_only_texts_without_a_vector_cost_tokens() -> None:

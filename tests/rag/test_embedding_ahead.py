@@ -34,7 +34,7 @@ def cut(number: int, texts: int = 2) -> CutDocument:
     chunk = Chunk(f"{number:032x}", path, ("Page",), f"/{number}", None, 0, (0, 1), (0, 9), "some text", 2)
     record = DocumentRecord(path, "Page", f"/{number}", "0", (), 1, 2, 0.0)
     said = tuple(f"text {number} {part}" for part in range(texts))
-    return CutDocument(record, (chunk,), (said,), (SparseVector((), ()),), ((),))
+    return CutDocument(record, (chunk,), (said,), (SparseVector((), ()),), ((),), ((),))
 
 
 class Pages:

@@ -21,6 +21,7 @@ from rag.store.points import (
     number_of,
     points_of,
     record_of,
+    terms_of,
     window_ids,
 )
 from rag.types import SparseVector
@@ -33,6 +34,12 @@ def test_a_chunk_comes_back_whole_through_json() -> None:
     first, *_ = chunk_points(CHUNK)
     assert chunk_of(first.id, json.loads(json.dumps(first.payload))) == CHUNK.chunk
     assert first.id == CHUNK.chunk.id
+
+
+@given(st.lists(st.integers(0, 2**32 - 1), max_size=300))
+def test_terms_come_back_in_their_order_through_json(terms: list[int]) -> None:
+    first, *_ = chunk_points(replace(CHUNK, terms=terms))
+    assert list(terms_of(json.loads(json.dumps(first.payload)))) == terms
 
 
 def test_a_record_comes_back_whole_through_json() -> None:

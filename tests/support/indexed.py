@@ -60,7 +60,7 @@ def _chunk(path: str, number: int, text: str, dimensions: int) -> IndexedChunk:
     windows = tuple(_window(sentence, dimensions) for sentence in text.split(". "))
     dense = [window.dense for window in windows if window.dense is not None]
     mean: Vectors | None = np.mean(dense, axis=0) if dense else None
-    return IndexedChunk(chunk, LEXICON.document(text), mean, windows)
+    return IndexedChunk(chunk, LEXICON.document(text), LEXICON.terms(text), mean, windows)
 
 
 def _window(text: str, dimensions: int) -> IndexedWindow:
