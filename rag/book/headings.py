@@ -48,8 +48,11 @@ class HeadingReader:
         mdx = _MDX_ID.search(content)
         if mdx:
             return self._render(content[: mdx.start()]), mdx[1]
+        written = _DOCUSAURUS_ID.search(content)
+        if written and written[1].strip() and not _MARKED.search(content[: written.start()] + written[1]):
+            return content[: written.start()].strip(), written[1].strip()  # nothing to render, in most headings
         text = self._render(content)
-        written = _DOCUSAURUS_ID.search(content) or _DOCUSAURUS_ID.search(text)
+        written = written or _DOCUSAURUS_ID.search(text)
         if not written or not written[1].strip():
             return text, None
         rest = self._render(content[: written.start()]) if content.endswith(written[0]) else text[: written.start()]

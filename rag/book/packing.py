@@ -99,7 +99,8 @@ class Packer:
             if block.kind == "heading":
                 level = min(level or 7, block.level)
             if block.kind not in ("heading", "opener"):
-                pieces += self._unit(lead, replace(block, after=max(after, block.after)), level)
+                whole = Block(block.kind, block.first, max(after, block.after), block.level, block.inner)
+                pieces += self._unit(lead, whole, level)
                 lead, level = None, 0
         if lead is not None:
             pieces += self._lead(lead, len(self.page.lines), level)
