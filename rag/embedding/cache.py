@@ -11,7 +11,6 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,7 +23,6 @@ _log = logging.getLogger(__name__)
 QUERIES = 1024
 
 T = TypeVar("T")
-Turn = Callable[[], AbstractAsyncContextManager[None]]
 
 
 class CachedEmbedder:
@@ -54,8 +52,7 @@ class CachedEmbedder:
         """Opens the embedder; the file is opened when the first document comes."""
         await self._embedder.open()
 
-    async def embed_documents(self, texts: Sequence[str], turn: Turn = nullcontext) -> Vectors:
-        """What is not known is embedded inside `turn()`: looking up and keeping need no turn."""
+    async def embed_documents(self, texts: Sequence[str]) -> Vectors:
         if not self.dimensions:
             return await self._embedder.embed_documents(texts)
         if not texts:
@@ -63,14 +60,14 @@ class CachedEmbedder:
         keys = [self._key(text, self.dimensions) for text in texts]
         wanted = dict(zip(keys, texts, strict=True))
         others = {key: self._pending[key] for key in wanted if key in self._pending}
-        known = await self._found_or_embedded({key: text for key, text in wanted.items() if key not in others}, turn)
+        known = await self._found_or_embedded({key: text for key, text in wanted.items() if key not in others})
         if others:
             await asyncio.wait(others.values())
             known |= {key: vector for key, other in others.items() if (vector := other.result()) is not None}
-            known |= await self._found_or_embedded({key: wanted[key] for key in others if key not in known}, turn)
+            known |= await self._found_or_embedded({key: wanted[key] for key in others if key not in known})
         return np.stack([known[key] for key in keys])
 
-    async def _found_or_embedded(self, wanted: Mapping[bytes, str], turn: Turn) -> dict[bytes, Vectors]:
+    async def _found_or_embedded(self, wanted: Mapping[bytes, str]) -> dict[bytes, Vectors]:
         """Callers who want the same meanwhile wait for this one; they learn None when it fails."""
         if not wanted:
             return {}
@@ -82,8 +79,7 @@ class CachedEmbedder:
             known |= await self._in_file(lambda file: file.read(list(wanted), self.dimensions)) or {}
             missing = [key for key in wanted if key not in known]
             if missing:
-                async with turn():
-                    vectors = await self._embedder.embed_documents([wanted[key] for key in missing])
+                vectors = await self._embedder.embed_documents([wanted[key] for key in missing])
                 fresh = dict(zip(missing, vectors, strict=True))
                 known |= fresh
                 await self._in_file(lambda file: file.write(fresh))

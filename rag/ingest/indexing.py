@@ -1,8 +1,7 @@
 """Cut documents -> vectors -> IndexedChunks: embedding in batches, several in flight, in the order they came."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator
 from typing import Self
 
 import numpy as np
@@ -90,17 +89,16 @@ class Embeddings:
 
     def _send(self, texts: list[str]) -> None:
         self._ahead += len(texts)
-        task = asyncio.create_task(self._embedder.embed_documents(texts, self._turn))
+        task = asyncio.create_task(self._embedded(texts))
         self._under_way.add(task)
         self._sent.put_nowait(task)
 
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
+    async def _embedded(self, texts: list[str]) -> Vectors:
         async with self._gate:
             if self._failed is not None:
                 raise self._failed
             try:
-                yield
+                return await self._embedder.embed_documents(texts)
             except Exception as error:
                 self._failed = error
                 raise
