@@ -111,7 +111,7 @@ class Words:
             print(event.message, file=self._err)
             return
         chunks = f"{event.chunks_total:,} chunks"
-        new = f"{event.chunks_created:,} embedded ({event.tokens:,} tokens)"
+        new = f"{event.chunks_created:,} new ({event.tokens:,} tokens embedded)"
         print(event.message, file=self._out)
         print(f"{chunks}: {new}, {event.chunks_reused:,} reused; {event.seconds:.1f} s", file=self._out)
 

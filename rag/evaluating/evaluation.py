@@ -22,7 +22,9 @@ BASELINES: dict[str, Callable[[Hit], float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One question's result. `alone` is the rank without the history, for a question that has one."""
+    """One question's result. `baselines` lacks the one by which nothing has a score: vectors, where there are none.
+    `alone` is the rank without the history, for a question that has one.
+    """
 
     question: Question
     rank: Rank
@@ -58,13 +60,14 @@ async def _outcome(question: Question, retriever: Retriever, links: frozenset[st
     ranked = await retriever.rank(question.question, history=question.history)
     alone = await retriever.rank(question.question) if question.history else None
     cited = await answer(question) if answer else ()
+    hits = [item.hit for item in ranked.scored]
     return Outcome(
         question,
         _rank(question, ranked),
         ranked.grounded,
         {
-            "chunks": rank_of(question, [(item.hit.chunk.path, item.hit.chunk.text) for item in ranked.scored]),
-            **{name: _baseline(question, ranked, score) for name, score in BASELINES.items()},
+            "chunks": rank_of(question, [(hit.chunk.path, hit.chunk.text) for hit in hits]),
+            **{name: _baseline(question, hits, score) for name, score in BASELINES.items() if any(map(score, hits))},
         },
         _rank(question, alone) if alone else None,
         tuple(is_valid(citation, links) for citation in cited),
@@ -76,10 +79,10 @@ def _rank(question: Question, ranked: Ranked) -> Rank:
     return rank_of(question, [(passage.chunk.path, passage.text) for passage in shown])
 
 
-def _baseline(question: Question, ranked: Ranked, score: Callable[[Hit], float]) -> Rank:
+def _baseline(question: Question, hits: Sequence[Hit], score: Callable[[Hit], float]) -> Rank:
     """The candidates hold the best 30 of each kind of score, so that its order among them is its own."""
-    hits = sorted((item.hit for item in ranked.scored if score(item.hit) > 0), key=score, reverse=True)
-    return rank_of(question, [(hit.chunk.path, hit.chunk.text) for hit in hits])
+    ordered = sorted((hit for hit in hits if score(hit) > 0), key=score, reverse=True)
+    return rank_of(question, [(hit.chunk.path, hit.chunk.text) for hit in ordered])
 
 
 def book_links(documents: Iterable[DocumentRecord]) -> frozenset[str]:

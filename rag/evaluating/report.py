@@ -31,7 +31,8 @@ class Part:
 @dataclass(frozen=True, slots=True)
 class Report:
     """Figures are shares of 1. `kinds` splits the retrieval figures by the questions' labels, `languages` those of
-    retrieval and refusal by their languages, where there are several."""
+    retrieval and refusal by their languages, where there are several. A baseline is empty that had nothing to go by.
+    """
 
     name: str
     questions: int
@@ -56,7 +57,7 @@ def report(name: str, found: Sequence[Outcome]) -> Report:
         name,
         len(found),
         figures([outcome.rank for outcome in judged]),
-        {key: figures([outcome.baselines[key] for outcome in judged]) for key in ("chunks", *BASELINES)},
+        {name: _baseline(name, judged) for name in ("chunks", *BASELINES)},
         _kept(found),
         _refused(found),
         _follow_ups([outcome for outcome in judged if outcome.question.history]),
@@ -86,6 +87,11 @@ def _part(found: Sequence[Outcome]) -> Part:
     judged = _judged(found)
     retrieval = figures([outcome.rank for outcome in judged]) if judged else {}
     return Part(len(found), retrieval, _kept(found), _refused(found))
+
+
+def _baseline(name: str, judged: Sequence[Outcome]) -> dict[str, Figure]:
+    usable = not judged or any(name in outcome.baselines for outcome in judged)
+    return figures([outcome.baselines.get(name) for outcome in judged]) if usable else {}
 
 
 def _judged(found: Sequence[Outcome]) -> list[Outcome]:

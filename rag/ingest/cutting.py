@@ -3,7 +3,7 @@
 import logging
 import time
 from array import array
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from math import ceil
@@ -29,7 +29,7 @@ class CutDocument:
 
     With windows these are the chunk's windows, without the chunk's own `embed_text` alone. `sparse` holds the vectors
     of the chunks, `terms` their terms in order, `text_sparse` the vectors of their windows. `new` holds for each chunk
-    the tokens that must be embedded, None where every vector is known.
+    the tokens that must be embedded, None where every vector is known; 0 where the model cannot read it.
     """
 
     record: DocumentRecord
@@ -43,14 +43,17 @@ class CutDocument:
     def every_text(self) -> list[str]:
         return [text for texts in self.texts for text in texts]
 
-    def with_new(self, unknown: Container[str]) -> "CutDocument":
-        """`unknown` are the texts without a vector. Tokens by their share of the chunk's: within a few per cent."""
-        return replace(self, new=tuple(map(partial(_tokens, unknown), self.chunks, self.texts)))
+    def with_new(self, unknown: Container[str], read: Callable[[str], bool]) -> "CutDocument":
+        """`unknown` are the texts without a vector; those that the model can `read` are embedded. Tokens by their share
+        of the chunk's: within a few per cent.
+        """
+        return replace(self, new=tuple(map(partial(_tokens, unknown, read), self.chunks, self.texts)))
 
 
-def _tokens(unknown: Container[str], chunk: Chunk, texts: tuple[str, ...]) -> int | None:
-    lengths = [len(text) for text in texts if text in unknown]
-    return ceil(sum(lengths) * chunk.tokens / max(len(chunk.text), 1)) if lengths else None
+def _tokens(unknown: Container[str], read: Callable[[str], bool], chunk: Chunk, texts: tuple[str, ...]) -> int | None:
+    new = [text for text in texts if text in unknown]
+    embedded = sum(len(text) for text in new if read(text))
+    return ceil(embedded * chunk.tokens / max(len(chunk.text), 1)) if new else None
 
 
 @dataclass(frozen=True, slots=True)

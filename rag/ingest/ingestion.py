@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from rag.embedding.cache import CachedEmbedder
 from rag.errors import IngestRunning
@@ -26,6 +27,7 @@ from rag.ingest.recipe import Recipe
 from rag.ingest.survey import Survey
 from rag.ingest.tally import Tally
 from rag.ingest.turns import others_first
+from rag.language.scripts import legible
 from rag.store.base import IndexWriter
 from rag.types import DocumentRecord
 
@@ -143,9 +145,8 @@ class _Run:
     async def _weighed(self, document: CutDocument) -> CutDocument:
         """Without a model everything is new and nothing takes any embedding."""
         if self.embedder is self.parts.embedder:
-            document = document.with_new(
-                await self.parts.embedder.missing(document.every_text(), self.recipe.dimensions)
-            )
+            unknown = await self.embedder.missing(document.every_text(), self.recipe.dimensions)
+            document = document.with_new(unknown, partial(legible, self.embedder.fingerprint))
         else:
             document = replace(document, new=(0,) * len(document.chunks))
         self.chunks_to_embed += sum(tokens is not None for tokens in document.new)

@@ -143,6 +143,9 @@ def cut(texts: tuple[str, ...] = ("one 漢字", "two")) -> CutDocument:
 
 def test_only_texts_without_a_vector_cost_tokens() -> None:
     document = cut()
-    assert document.with_new({"one 漢字", "two"}).new == (8,)
-    assert document.with_new({"two"}).new == (3,)
-    assert document.with_new(set()).new == (None,)
+    every = {"one 漢字", "two"}
+    assert document.with_new(every, lambda _: True).new == (8,)
+    assert document.with_new({"two"}, lambda _: True).new == (3,)
+    assert document.with_new(set(), lambda _: True).new == (None,)
+    assert document.with_new(every, str.isascii).new == (3,)
+    assert document.with_new(every, lambda _: False).new == (0,)

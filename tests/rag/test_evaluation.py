@@ -1,6 +1,7 @@
 """The judging of question files: what counts as found, the figures, the report, the commands."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,15 @@ def outcome(rank: int | None, **more: object) -> Outcome:
     asked = question(**{key: value for key, value in more.items() if key not in keys})
     rest = {key: value for key, value in more.items() if key in keys}
     return Outcome(asked, rank, baselines={"chunks": rank, "bm25": None, "dense": rank}, **({"grounded": True} | rest))  # type: ignore[arg-type]
+
+
+def test_a_baseline_with_nothing_to_go_by_has_no_figures() -> None:
+    without = [replace(outcome(rank), baselines={"chunks": rank, "bm25": rank}) for rank in (1, 2)]
+    assert report("set", without).baselines["dense"] == {}
+    assert "dense" in (shown := table([report("set", without)]))
+    assert next(line for line in shown.splitlines() if "dense" in line).split()[3:] == ["-"] * 5
+    mixed = report("set", [*without, outcome(1)])
+    assert mixed.baselines["dense"]["hit@1"].value == pytest.approx(1 / 3)
 
 
 def test_the_report_splits_what_it_counts() -> None:

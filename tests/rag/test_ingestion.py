@@ -549,7 +549,9 @@ async def test_a_script_that_the_local_model_cannot_read_is_told(book: Book) -> 
     assert "script" not in (await book.ingest()).message
     for page_ in book.content.rglob("*.md"):
         page_.write_text("# 机器人学\n\n机器人用传感器感知周围的环境。\n", encoding="utf-8")
-    assert "reads Latin script only" in (await book.ingest(force=True)).message
+    finished = await book.ingest(force=True)
+    assert "reads Latin script only" in finished.message
+    assert finished.chunks_created == finished.chunks_total > finished.chunks_reused == finished.tokens == 0
     async with opened(book.data) as store:
         config = await store.config()
         assert config is not None
