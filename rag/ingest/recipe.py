@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from rag.store.base import IndexConfig
 
-_WORDS_A_TOKEN = 0.3  # of the limit: chunks of books are two thirds full, and stop words do not count
+_WORDS_A_TOKEN = 0.35  # of the limit: chunks of books are two thirds full, and stop words do not count
 
 
 def average_words(limit: int) -> float:

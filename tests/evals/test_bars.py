@@ -24,7 +24,6 @@ BARS = {
     "xquad_ar": (84, 96, 0.89),
     "xquad_zh": (93, 98, 0.94),
 }
-"""Met in the digits they are given in: no number of 58 questions is 67.0 % or 90.0 % of them."""
 
 BY_WORDS = {"xquad_ar", "xquad_zh"}  # what shares no word with the question is no candidate
 ALMOST_ALL = 0.97
@@ -82,11 +81,7 @@ def test_retrieval_reaches_its_bar(name: str, shared: Path, indexes: Indexes, tm
     assert all(fewest <= len(result["hits"]) <= 10 for result in results)
     figures = judged(shared, folder, results, tmp_path)
     for measure, bar in zip(("hit@1", "hit@5", "mrr@10"), BARS[name], strict=True):
-        assert round(figures[measure][0], _digits(bar)) >= bar, figures
-
-
-def _digits(bar: float) -> int:
-    return len(f"{bar:g}".partition(".")[2])
+        assert figures[measure][0] >= bar, figures
 
 
 def test_the_sample_book_answers_its_golden_questions(
@@ -135,7 +130,8 @@ def test_conversations_about_finance(shared: Path, indexes: Indexes, tmp_path: P
     rewritten = asked(
         "rewritten", [row | {"question": row["rewrite"] or row["question"], "history": []} for row in rows]
     )
-    assert (rewritten["hit@1"][0], rewritten["hit@5"][0]) >= (26, 55)
+    assert rewritten["hit@1"][0] >= 26
+    assert rewritten["hit@5"][0] >= 55
     assert rewritten["mrr@10"][0] >= 0.38
     later = [row for row in rows if row["history"]]
     alone = asked("alone", [row | {"history": []} for row in later])

@@ -38,4 +38,4 @@ def test_every_part_makes_another_index(change: dict[str, Any]) -> None:
 
 
 def test_the_mean_length_follows_the_limit() -> None:
-    assert average_words(1000) == 2 * average_words(500) == 300
+    assert average_words(1000) == 2 * average_words(500) == 350
