@@ -25,6 +25,7 @@ from rag.book.routes import Site
 from rag.build import build_ingestion
 from rag.ingest.cutting import CutDocument, Cutter
 from rag.ingest.ingestion import ingest
+from rag.ingest.recipe import average_words
 from rag.settings import Settings
 from tests.support.ingesting import write_book
 
@@ -81,7 +82,7 @@ def settings_of(content: Path, data: Path, server: Served) -> Settings:
 
 def texts_of(content: Path) -> tuple[list[str], int]:
     """Every text that the ingest embeds, and the number of chunks they are of."""
-    cutter = Cutter(500, 50, windowed=True, language="english", average_words=150.0)
+    cutter = Cutter(500, 50, windowed=True, language="english", average_words=average_words(500))
     cut = [cutter.cut(source) for source in scan(content, Site()).sources]
     documents = [document for document in cut if isinstance(document, CutDocument)]
     texts = [text for document in documents for text in document.every_text()]

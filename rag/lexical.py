@@ -15,7 +15,7 @@ from qdrant_edge import TokenizerType as Tokenizer
 
 from rag.types import SparseVector
 
-LEXICON_VERSION = "1"  # an index made with another one is made anew
+LEXICON_VERSION = "1"  # vectors and terms of texts are stored: an index made with another one is made anew
 UNSEGMENTED = frozenset({"chinese", "japanese", "korean", "thai"})
 """Languages whose words are not separated by spaces as the plain tokenizer needs them."""
 

@@ -14,7 +14,7 @@ cited. Every class is frozen: what a later stage adds, it adds in a type of its 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import quote
 
@@ -132,7 +132,7 @@ class Hit:
     window_bm25: float = 0.0
     window_cosine: float = 0.0
     chunk_cosine: float = 0.0
-    terms: Sequence[int] = ()
+    terms: Sequence[int] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,14 +49,13 @@ class HeadingReader:
         if mdx:
             return self._render(content[: mdx.start()]), mdx[1]
         written = _DOCUSAURUS_ID.search(content)
-        if written and written[1].strip() and not _MARKED.search(content[: written.start()] + written[1]):
-            return content[: written.start()].strip(), written[1].strip()  # nothing to render, in most headings
+        if written and written[1].strip() and content.endswith(written[0]):
+            return self._render(content[: written.start()]), written[1].strip()
         text = self._render(content)
         written = written or _DOCUSAURUS_ID.search(text)
         if not written or not written[1].strip():
             return text, None
-        rest = self._render(content[: written.start()]) if content.endswith(written[0]) else text[: written.start()]
-        return rest, written[1].strip()
+        return text[: written.start()], written[1].strip()
 
     def _with_attributes(self, content: str) -> tuple[str, str | None]:
         """`{#id .class}` of mdBook and, with or without a colon, of MkDocs; GitHub has none."""

@@ -57,7 +57,7 @@ def report(name: str, found: Sequence[Outcome]) -> Report:
         name,
         len(found),
         figures([outcome.rank for outcome in judged]),
-        {name: _baseline(name, judged) for name in ("chunks", *BASELINES)},
+        {baseline: _baseline(baseline, judged) for baseline in ("chunks", *BASELINES)},
         _kept(found),
         _refused(found),
         _follow_ups([outcome for outcome in judged if outcome.question.history]),

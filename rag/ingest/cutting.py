@@ -29,7 +29,7 @@ class CutDocument:
 
     With windows these are the chunk's windows, without the chunk's own `embed_text` alone. `sparse` holds the vectors
     of the chunks, `terms` their terms in order, `text_sparse` the vectors of their windows. `new` holds for each chunk
-    the tokens that must be embedded, None where every vector is known; 0 where the model cannot read it.
+    the tokens that must be embedded, None where every vector is known; 0 where the model reads none of it.
     """
 
     record: DocumentRecord

@@ -18,8 +18,8 @@ class Embeddings:
     """Documents with their vectors, in the order they came, embedded while others are still cut.
 
     Batches of `batch` texts, whatever documents they are of, `in_flight` of them under way at once; about `most` texts
-    are embedded ahead of their use, and then no further document is asked for. After the first failure no further
-    batch is begun. Leaving the context ends what is under way.
+    are embedded ahead of their use, and then no further document is asked for. The first failure ends what is
+    under way, as leaving the context does, and no further batch is begun.
     """
 
     def __init__(
@@ -58,8 +58,7 @@ class Embeddings:
         while (document := await self._cut.get()) is not None:
             texts = sum(map(len, document.texts))
             while len(rows) < texts and (task := await self._sent.get()) is not None:
-                more = await task
-                self._under_way.discard(task)
+                more = await self._result(task)
                 self._ahead -= len(more)
                 self._used.set()
                 rows = np.concatenate([rows, more]) if len(rows) else more
@@ -68,6 +67,16 @@ class Embeddings:
             yield document, rows[:texts]
             rows = rows[texts:]
         await self._asking
+
+    async def _result(self, task: asyncio.Task[Vectors]) -> Vectors:
+        try:
+            vectors = await task
+        except asyncio.CancelledError:
+            if self._failed is not None:  # another batch failed, and ended this one
+                raise self._failed from None
+            raise
+        self._under_way.discard(task)
+        return vectors
 
     async def _ask(self) -> None:
         waiting: list[str] = []
@@ -101,6 +110,8 @@ class Embeddings:
                 return await self._embedder.embed_documents(texts)
             except Exception as error:
                 self._failed = error
+                for other in self._under_way - {asyncio.current_task()}:
+                    other.cancel()  # one that waits for a text of this batch would ask for it again
                 raise
 
 

@@ -149,7 +149,7 @@ class _Run:
             document = document.with_new(unknown, partial(legible, self.embedder.fingerprint))
         else:
             document = replace(document, new=(0,) * len(document.chunks))
-        self.chunks_to_embed += sum(tokens is not None for tokens in document.new)
+        self.chunks_to_embed += sum(bool(tokens) for tokens in document.new)
         self.tokens_to_embed += sum(tokens or 0 for tokens in document.new)
         self.records[document.record.path] = document.record
         self.tally.cut(document)

@@ -2,14 +2,14 @@
 
 BM25 weighs every stored vector with the mean length of a chunk in words. It is taken from the chunks' limit, not
 measured: so that storing can begin before the last page is cut, and an edit never asks for a new index. A third more or
-less changes next to nothing (specs/1-rag-backend/research.md).
+less changes next to nothing (specs/1-rag-backend/research.md has the figures behind the one that is taken).
 """
 
 from dataclasses import dataclass
 
 from rag.store.base import IndexConfig
 
-_WORDS_A_TOKEN = 0.35  # of the limit: chunks of books are two thirds full, and stop words do not count
+_WORDS_A_TOKEN = 0.35  # of the limit
 
 
 def average_words(limit: int) -> float:

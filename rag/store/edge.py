@@ -29,7 +29,7 @@ from rag.store.points import (
 )
 from rag.store.preload import Preload
 from rag.store.search import Answer, Ask
-from rag.store.shard import Shard, vector_files
+from rag.store.shard import Shard, segment_files
 from rag.types import Chunk, DocumentRecord, Hit, IndexInfo
 
 _log = logging.getLogger(__name__)
@@ -126,7 +126,7 @@ class EdgeStore:
     def _opened(self, lease: Lease) -> _Reader:
         try:
             shard = Shard.load(lease.shard, self._generations.root)
-            return _Reader(lease, shard, Preload(vector_files(lease.shard)) if self._preload else None)
+            return _Reader(lease, shard, Preload(segment_files(lease.shard)) if self._preload else None)
         except BaseException:
             lease.release()
             raise

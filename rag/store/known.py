@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 from rag.store.points import chunk_id_of, chunk_of, number_of, terms_of, window_ids
 from rag.types import Chunk
 
-_MOST_CHUNKS = 4096  # some 10 MB
+_MOST_CHUNKS = 4096  # some 13 MB
 
 
 class Point(Protocol):

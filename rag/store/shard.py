@@ -126,12 +126,9 @@ class Shard:
             self._shard.close()
 
 
-def vector_files(path: Path) -> list[Path]:
-    """The files of the dense vectors and of their graph, of a shard at `path`.
-
-    Only of compacted segments. Others keep theirs a folder deeper, in files that are mostly room to grow.
-    """
-    return sorted(file for file in path.glob(f"segments/*/vector_*-{DENSE}/*") if file.is_file())
+def segment_files(path: Path) -> list[Path]:
+    """All that a shard at `path` keeps of its points."""
+    return sorted(file for file in path.glob("segments/**/*") if file.is_file())
 
 
 def _config(dimensions: int, *, graph: bool = False) -> qe.EdgeConfig:

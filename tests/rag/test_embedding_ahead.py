@@ -29,11 +29,11 @@ async def embedder(openai_server: OpenAIServer) -> AsyncIterator[CachedEmbedder]
     await embedder.close()
 
 
-def cut(number: int, texts: int = 2) -> CutDocument:
+def cut(number: int, texts: int = 2, said: tuple[str, ...] | None = None) -> CutDocument:
     path = f"page-{number}.md"
     chunk = Chunk(f"{number:032x}", path, ("Page",), f"/{number}", None, 0, (0, 1), (0, 9), "some text", 2)
     record = DocumentRecord(path, "Page", f"/{number}", "0", (), 1, 2, 0.0)
-    said = tuple(f"text {number} {part}" for part in range(texts))
+    said = said or tuple(f"text {number} {part}" for part in range(texts))
     return CutDocument(record, (chunk,), (said,), (SparseVector((), ()),), ((),), ((),))
 
 
@@ -111,6 +111,19 @@ async def test_after_a_refusal_nobody_asks_again(embedder: CachedEmbedder, opena
         with pytest.raises(ModelAuthError):
             await everything(embeddings)
     assert len(openai_server.received) == 1
+
+
+async def test_who_waits_for_a_text_that_is_refused_does_not_ask_for_it(
+    embedder: CachedEmbedder, openai_server: OpenAIServer
+) -> None:
+    openai_server.always(Refuse(401))
+    pages = Pages([cut(1, said=("same", "one")), cut(2, said=("same",))])
+    async with Embeddings(embedder, pages.cut(), batch=2, in_flight=2) as embeddings:
+        await received(openai_server, 1)
+        await asyncio.sleep(0.3)  # the store is busy meanwhile
+        with pytest.raises(ModelAuthError):
+            await everything(embeddings)
+    assert [request.body["input"] for request in openai_server.received] == [["same", "one"]]
 
 
 async def test_what_ends_the_documents_comes_out(embedder: CachedEmbedder) -> None:

@@ -58,6 +58,23 @@ def test_terms_stand_in_order_and_repeat() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("language", "text", "terms"),
+    [
+        (
+            "english",
+            "A walking-robot's 2 gyroscopes, re-tuned: e.g. v1.2_beta",
+            [242017537, 1428662464, 19522071, 1079684450, 566055922, 1701593959, 242555882, 249923615, 19522071,
+             2022730153],
+        ),
+        ("chinese", "机器人需要控制。PID 控制器", [787544742, 1867209566, 33134115, 1457411865, 33134115, 1020035259]),
+    ],
+)  # fmt: skip
+def test_stored_terms_are_read_as_ever(language: str, text: str, terms: list[int]) -> None:
+    """Indexes hold them: whoever changes this raises LEXICON_VERSION."""
+    assert Lexicon(language, 100.0).terms(text) == terms
+
+
 def test_terms_stand_in_order_where_no_spaces_do() -> None:
     lexicon = Lexicon("chinese", 100.0)
     robot, control = (lexicon.query(word).indices[0] for word in ("机器人", "控制"))
