@@ -549,8 +549,11 @@ async def test_a_script_that_the_local_model_cannot_read_is_told(book: Book) -> 
     assert "script" not in (await book.ingest()).message
     for page_ in book.content.rglob("*.md"):
         page_.write_text("# 机器人学\n\n机器人用传感器感知周围的环境。\n", encoding="utf-8")
-    finished = await book.ingest(force=True)
+    events = await book.events(force=True)
+    planned, finished = only(events, Planned), only(events, Finished)
     assert "reads Latin script only" in finished.message
+    assert planned.chunks == finished.chunks_created
+    assert planned.chunks_to_embed == planned.tokens == 0
     assert finished.chunks_created == finished.chunks_total > finished.chunks_reused == finished.tokens == 0
     async with opened(book.data) as store:
         config = await store.config()
