@@ -85,6 +85,9 @@ def page(number: int, paragraphs: int = 6, seed: int = 1) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+_EVERY = 10_000  # more hits than a book here has chunks: which of two equal ones a limit cuts off is left to the engine
+
+
 class Contents:
     """Everything readers can get out of an index, comparable: records, chunks and the scores of some questions."""
 
@@ -124,7 +127,7 @@ async def _contents(data: Path, questions: Sequence[str], embedder: Embedder) ->
         scores: dict[str, dict[str, Any]] = {}
         for question in questions:
             query = StoreQuery(lexicon.query(question), await embedder.embed_query(question))
-            hits = await store.search(query, 10)
+            hits = await store.search(query, _EVERY)
             scores[question] = {
                 hit.chunk.id: (hit.bm25, hit.window_bm25, hit.window_cosine, hit.chunk_cosine) for hit in hits
             }
