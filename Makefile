@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 SDK_VERSION := $(shell sed -n 's/^sdk_version: *//p' README.md)
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: run test lint format lock check-locks check-space space openapi eval bench screenshots clean
+.PHONY: run test lint format lock check-locks check-space space openapi eval bench chaos screenshots clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/python app.py
@@ -40,6 +40,10 @@ eval: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks
+
+# What is attacked, and how often: CHAOS='chat: --seed 7'
+chaos: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.chaos $(CHAOS)
 
 openapi: $(VENV)/dev.stamp
 	$(BIN)/python -m web.contract specs/1-rag-backend/contracts/openapi.yaml
