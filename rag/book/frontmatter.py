@@ -10,9 +10,12 @@ from typing import Any
 
 import yaml
 
-_OPEN = re.compile(r"(---|\+\+\+)[ \t]*(?:\n|$)")
-_SIMPLE = re.compile(r"^([A-Za-z_][\w-]*)[ \t]*:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
+_OPEN = re.compile(r"(---|\+\+\+)[ \t]*+(?:\n|\Z)")
+_SIMPLE = re.compile(r"([A-Za-z_][\w-]*+)[ \t]*+:(.*)")
 _LARGEST = 65_536
+_FURTHEST = 1_000_000  # characters in which the block must end; the search holds the interpreter lock
+_MOST_BRACKETS = 500  # libyaml's time grows with the square of the depth of `[[[`
+_MOST_DOTS = 100  # in a line: tomllib's time grows with the square of the parts of a key
 _Loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
@@ -40,7 +43,9 @@ def _block(text: str) -> tuple[str, int, int] | None:
     if not opened:
         return None
     mark = re.escape(opened[1])
-    closed = re.compile(rf"^(?:{mark}|\.\.\.)[ \t]*$", re.MULTILINE).search(text, opened.end())
+    closed = re.compile(rf"^(?:{mark}|\.\.\.)[ \t]*+$", re.MULTILINE).search(
+        text, opened.end(), opened.end() + _FURTHEST
+    )
     return (opened[1], opened.end(), closed.start()) if closed else None
 
 
@@ -51,15 +56,59 @@ def read_yaml(text: str) -> dict[str, str]:
 
 def _values(block: str, *, toml: bool) -> dict[str, str]:
     """Only scalars of the top level; lists and mappings are nobody's title."""
-    if len(block) > _LARGEST or block.count("[") + block.count("{") > 500:
+    if len(block) > _LARGEST or block.count("[") + block.count("{") > _MOST_BRACKETS:
         return _simple(block)
     try:
-        parsed = tomllib.loads(block) if toml else yaml.load(block, Loader=_Loader)  # noqa: S506 - scalars only
-    except (yaml.YAMLError, tomllib.TOMLDecodeError, ValueError, RecursionError):
+        return _toml_scalars(block) if toml else _yaml_scalars(block)
+    except (yaml.YAMLError, ValueError, RecursionError):
         return _simple(block)
-    if not isinstance(parsed, dict):
-        return {}
-    return {str(key): _scalar(value) for key, value in parsed.items() if isinstance(value, str | int | float | bool)}
+
+
+def _yaml_scalars(block: str) -> dict[str, str]:
+    """The scalars of the top mapping, read from the parser's events. Raises YAMLError.
+
+    Nothing is composed: libyaml's composer calls itself once for each level, so 30,000 levels of `- - -` end the
+    process, and it holds the interpreter lock for as long as the whole block takes.
+    """
+    values: dict[str, str] = {}
+    anchors: dict[str, str] = {}
+    key: str | None = None
+    mapping, at_key, depth, documents = False, True, 0, 0
+    for event in yaml.parse(block, Loader=_Loader):
+        value = None
+        if isinstance(event, yaml.DocumentStartEvent):
+            documents += 1
+            continue
+        if isinstance(event, yaml.CollectionStartEvent):
+            mapping = mapping if depth else isinstance(event, yaml.MappingStartEvent)
+            depth += 1
+            continue
+        if isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        elif isinstance(event, yaml.ScalarEvent):
+            value = str(event.value)
+            if event.anchor:
+                anchors[event.anchor] = value
+        elif isinstance(event, yaml.AliasEvent):
+            value = anchors.get(event.anchor or "")
+        else:
+            continue
+        if depth != 1 or not mapping:
+            continue
+        if not at_key and key is not None and value is not None:
+            values[key] = value
+        key, at_key = value if at_key else None, not at_key
+    if documents > 1:
+        raise yaml.YAMLError("a front matter is one document")
+    return values
+
+
+def _toml_scalars(block: str) -> dict[str, str]:
+    """The scalars of the top table. Raises ValueError."""
+    if any(line.count(".") > _MOST_DOTS for line in block.split("\n")):
+        raise ValueError("a key of too many parts")
+    scalars = (str, int, float, bool)
+    return {key: _scalar(value) for key, value in tomllib.loads(block).items() if isinstance(value, scalars)}
 
 
 def _scalar(value: object) -> str:
@@ -67,5 +116,7 @@ def _scalar(value: object) -> str:
 
 
 def _simple(block: str) -> dict[str, str]:
-    pairs = _SIMPLE.findall(block[:_LARGEST])
+    """The `key: value` lines. Each line is matched once from its beginning, whatever it holds."""
+    found = (_SIMPLE.match(line) for line in block[:_LARGEST].split("\n"))
+    pairs = [(line[1], line[2].strip(" \t")) for line in found if line]
     return {key: value[1:-1] if value[:1] == value[-1:] and value[:1] in ("'", '"') else value for key, value in pairs}

@@ -13,10 +13,14 @@ from rag.book.anchors import Generator, slugger_for
 
 _LONGEST_ANCHOR = 1_000
 _MARKED = re.compile(r"[\\`*_\[\]<>&!~{^]")
-_DOCUSAURUS_ID = re.compile(r"\s*\{#((?:.(?!\{#|\}))*.)\}$", re.DOTALL)
-_MDX_ID = re.compile(r"\s*\{/\*\s*#([^\s*]+)[^*]*\*/\}\s*$")
-_ATTRIBUTES = re.compile(r"\s*\{:?\s*([^{}]*)\}$")
-_FOOTNOTE = re.compile(r"\[\^[^\]\s]+\]")
+# None of these begins with `\s*`, and every run is possessive or ends at the next opener: 50,000 spaces or openers in a
+# heading are read once.
+_DOCUSAURUS_ID = re.compile(r"\{#((?:.(?!\{#|\}))*.)\}$", re.DOTALL)
+_MDX_ID = re.compile(r"\{/\*\s*+#([^\s*]++)[^*]*+\*/\}\s*$")
+_ATTRIBUTES = re.compile(r"\{:?([^{}]*+)\}$")
+_FOOTNOTE = re.compile(r"\[\^[^\]\s]{1,100}+\]")
+_DEFINED = re.compile(rf"({_FOOTNOTE.pattern}):")
+_LONGEST_RENDERED = 5_000  # characters; the inline parser's time grows with the square of unclosed brackets
 
 
 class HeadingReader:
@@ -26,6 +30,7 @@ class HeadingReader:
         self._flavor = flavor
         self._slugger = slugger_for(flavor)
         self._source = source
+        self._footnotes: frozenset[str] | None = None
         self._rendered = render
 
     def read(self, content: str, level: int) -> tuple[str, str | None]:
@@ -55,7 +60,7 @@ class HeadingReader:
         written = written or _DOCUSAURUS_ID.search(text)
         if not written or not written[1].strip():
             return text, None
-        return text[: written.start()], written[1].strip()
+        return text[: written.start()].rstrip(), written[1].strip()
 
     def _with_attributes(self, content: str) -> tuple[str, str | None]:
         """`{#id .class}` of mdBook and, with or without a colon, of MkDocs; GitHub has none."""
@@ -67,11 +72,13 @@ class HeadingReader:
 
     def _render(self, content: str) -> str:
         content = content.strip()
-        if not _MARKED.search(content):
+        if len(content) > _LONGEST_RENDERED or not _MARKED.search(content):
             return content
         if "[^" in content:
             content = _FOOTNOTE.sub(self._footnote, content)
         return self._rendered(content)
 
     def _footnote(self, found: re.Match[str]) -> str:
-        return "" if f"{found[0]}:" in self._source else found[0]
+        if self._footnotes is None:
+            self._footnotes = frozenset(_DEFINED.findall(self._source))
+        return "" if found[0] in self._footnotes else found[0]

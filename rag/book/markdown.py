@@ -46,9 +46,9 @@ _DEFINITION = re.compile(r" {0,3}\[(?!\^)[^\]]+\]:\s*\S")
 _OPENER = re.compile(r"(?:!!!|\?\?\?\+?|===!?\+?)[ \t]+\S")
 _LABEL = re.compile(r"\([\w:.-]+\)=\s*$")  # of MyST: names the heading below, says nothing
 
-_ATX_TITLE = re.compile(r" {0,3}#(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
+_ATX_TITLE = re.compile(r" {0,3}#(?![^ \t])(.*)")
 _UNDERLINE = re.compile(r" {0,3}=+[ \t]*$")
-_ATX = re.compile(r" {0,3}#{1,6}(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
+_ATX = re.compile(r" {0,3}#{1,6}(?![^ \t])(.*)")
 _ANY_UNDERLINE = re.compile(r" {0,3}(?:=+|-+)[ \t]*$")
 _ANY_LINE = re.compile(r"(?! {0,3}(?:[-+*]\s|[>|]))(.*)")  # a list or a quotation ends at a rule, and is no heading
 
@@ -89,6 +89,10 @@ class Page:
     headings: list[Heading]
     lean: Lean
     _kept: Sequence[int] | None = None
+    _parents: Sequence[int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_parents", _parents(self.headings))
 
     def line_at(self, parsed: int) -> int:
         """The page's line for a line the parser saw."""
@@ -110,14 +114,11 @@ class Page:
 
     def stack_at(self, line: int) -> list[Heading]:
         """The headings a line is under, outermost first."""
-        at = bisect_right(self.headings, line, key=lambda heading: heading.line)
+        at = bisect_right(self.headings, line, key=lambda heading: heading.line) - 1
         stack: list[Heading] = []
-        level = 7
-        while at and level > 1:
-            at -= 1
-            if self.headings[at].level < level:
-                level = self.headings[at].level
-                stack.append(self.headings[at])
+        while at >= 0:
+            stack.append(self.headings[at])
+            at = self._parents[at]
         return stack[::-1]
 
     def headings_between(self, first: int, after: int) -> list[Heading]:
@@ -137,6 +138,18 @@ class Page:
         if not texts or _plain(texts[0]) != _plain(self.title):
             texts.insert(0, self.title)
         return tuple(texts), stack[-1].anchor if stack else None
+
+
+def _parents(headings: Sequence[Heading]) -> list[int]:
+    """For each heading the place of the one it is under, -1 for none."""
+    parents: list[int] = []
+    open_ones: list[int] = []
+    for at, heading in enumerate(headings):
+        while open_ones and headings[open_ones[-1]].level >= heading.level:
+            open_ones.pop()
+        parents.append(open_ones[-1] if open_ones else -1)
+        open_ones.append(at)
+    return parents
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,12 +239,21 @@ def opening_title(text: str, flavor: Generator) -> str:
         return ""
     atx, underline = (_ATX_TITLE, _UNDERLINE) if flavor == "docusaurus" else (_ATX, _ANY_UNDERLINE)
     written = atx.match(lines[first])
+    content = _without_closing(written[1]) if written else ""
     if not written and first + 1 < len(lines) and underline.match(lines[first + 1]):
         written = _ANY_LINE.match(lines[first])
+        content = written[1].strip() if written else ""
     if not written:
         return ""
     reader = HeadingReader(flavor, "", lambda line: _rendered(line, {}))
-    return " ".join(reader.text_and_id((written[1] or "").strip())[0].split())
+    return " ".join(reader.text_and_id(content)[0].split())
+
+
+def _without_closing(content: str) -> str:
+    """The text of an ATX heading without the run of `#` that may close it."""
+    content = content.strip(" \t")
+    shorter = content.rstrip("#")
+    return shorter.strip() if not shorter or shorter[-1] in " \t" else content.strip()
 
 
 def _without(lines: Sequence[str], containers: set[int]) -> list[str]:
