@@ -48,6 +48,7 @@ def main() -> int:
     except ConfigError as error:
         print("\n".join(error.problems), file=sys.stderr)
         return 2
+    os.umask(0o077)  # whatever this process and its children write is their owner's alone
     hoard_little()
     logs.configure(settings.log_level, settings.log_json)
     app = build(settings)

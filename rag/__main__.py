@@ -113,4 +113,5 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
+    os.umask(0o077)  # the index and the caches are their owner's alone
     sys.exit(main())

@@ -7,13 +7,13 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage, RedisStorage
-from limits.aio.strategies import MovingWindowRateLimiter
+from limits.aio.strategies import MovingWindowRateLimiter, RateLimiter, SlidingWindowCounterRateLimiter
 
 from rag.shared import Away
 from web.problems import Problem
@@ -25,6 +25,13 @@ log = logging.getLogger(__name__)
 
 WRONG_TOKENS = parse("20/minute")
 RATINGS = parse("30/minute")
+# Generous: many readers can stand behind one address, and a page asks for about 120 files when it is first opened.
+INTERFACE = {
+    "files": parse("6000/minute"),
+    "pages": parse("300/minute"),
+    "events": parse("600/minute"),
+    "streams": parse("600/minute"),
+}
 
 
 class AdminToken:
@@ -95,6 +102,8 @@ class Limits:
         self._keys = [key for key in api_keys if key]
         self._local = MovingWindowRateLimiter(MemoryStorage())
         self._shared = _redis(redis_url) if redis_url else None
+        # Two counters for an address and kind, however many requests there are.
+        self._interface = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     def knows(self, key: str | None) -> bool:
         """Compares with every key, so that time tells nothing."""
@@ -107,14 +116,25 @@ class Limits:
             await self._count(WRONG_TOKENS, "key", client_key(host))
             raise Problem(401, "unauthorized", "The API key in X-API-Key is not known.")
         if api_key:
-            digest = hashlib.sha256(api_key.encode()).hexdigest()[:16]
-            await self._count(self._with_key, "api", digest)
+            await self._count(self._with_key, "api", _digest(api_key))
         else:
             await self._count(self._anonymous, "ip", client_key(host))
 
     async def admit_rating(self, host: str | None) -> None:
         """Counts one thumb up or down. Raises Problem 429."""
         await self._count(RATINGS, "rating", client_key(host))
+
+    async def admit_interface(self, kind: str, host: str | None) -> None:
+        """Counts one request for the interface, by this process alone. Raises Problem 429."""
+        await _hit(self._interface, INTERFACE[kind], kind, client_key(host))
+
+    async def require_room(self, host: str | None, api_key: str | None = None) -> None:
+        """Raises Problem 429 when a question would be one too many. Counts nothing; what is unknown passes."""
+        if api_key and not self.knows(api_key):
+            return
+        limit = self._with_key if api_key else self._anonymous
+        who = ("api", _digest(api_key)) if api_key else ("ip", client_key(host))
+        await self._asked(_test, limit, *who)
 
     async def require_admin(self, admin: AdminToken, headers: Mapping[str, str], host: str | None) -> None:
         """Raises Problem 401 without the admin token, 429 for guessing it more often than WRONG_TOKENS."""
@@ -135,18 +155,36 @@ class Limits:
             await self._shared[0].close()
 
     async def _count(self, limit: RateLimitItem, *who: str) -> None:
+        await self._asked(_hit, limit, *who)
+
+    async def _asked(self, act: "_Act", limit: RateLimitItem, *who: str) -> None:
         if self._shared is not None:
             link, limiter = self._shared
             try:
-                return await link.run(lambda _: _hit(limiter, limit, *who))
+                return await link.run(lambda _: act(limiter, limit, *who))
             except Away:
                 pass
-        return await _hit(self._local, limit, *who)
+        return await act(self._local, limit, *who)
 
 
-async def _hit(limiter: MovingWindowRateLimiter, limit: RateLimitItem, *who: str) -> None:
-    if await limiter.hit(limit, *who):
-        return
+def _digest(api_key: str) -> str:
+    return hashlib.sha256(api_key.encode()).hexdigest()[:16]
+
+
+_Act = Callable[..., Awaitable[None]]
+
+
+async def _hit(limiter: RateLimiter, limit: RateLimitItem, *who: str) -> None:
+    if not await limiter.hit(limit, *who):
+        await _refuse(limiter, limit, *who)
+
+
+async def _test(limiter: RateLimiter, limit: RateLimitItem, *who: str) -> None:
+    if not await limiter.test(limit, *who):
+        await _refuse(limiter, limit, *who)
+
+
+async def _refuse(limiter: RateLimiter, limit: RateLimitItem, *who: str) -> NoReturn:
     reset, _ = await limiter.get_window_stats(limit, *who)
     wait = max(1.0, reset - time.time())
     raise Problem(

@@ -1,8 +1,9 @@
 """The FastAPI application: middleware, problems, routes, and the Gradio interface mounted after all of them."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import fastapi_swagger
 from fastapi import APIRouter, FastAPI, Request
@@ -23,6 +24,9 @@ from web.routes import admin_routes, operator_routes, reader_routes
 from web.services import Services
 from web.static_files import widget_routes
 
+if TYPE_CHECKING:
+    from web.mcp_tools import McpEndpoint
+
 DESCRIPTION = "Ask a book written in Markdown: streamed answers, every claim linked to the heading it came from."
 SWAGGER_FILES = Path(fastapi_swagger.__file__).parent / "resources"
 
@@ -30,11 +34,14 @@ SWAGGER_FILES = Path(fastapi_swagger.__file__).parent / "resources"
 def create_app(services: Services) -> FastAPI:
     """The whole service without its Gradio interface; `web.ui.mount` adds that, last."""
 
+    tools = _mcp_endpoint(services)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await services.open()
         try:
-            yield
+            async with tools.running() if tools else nullcontext():
+                yield
         finally:
             await services.close()
 
@@ -54,7 +61,17 @@ def create_app(services: Services) -> FastAPI:
         app.include_router(router)
     for router in [app.router, *routers]:
         _refuse_other_methods(app, router)
+    if tools:
+        app.router.routes.extend(tools.routes())
     return app
+
+
+def _mcp_endpoint(services: Services) -> "McpEndpoint | None":
+    if not services.settings.mcp_server:
+        return None
+    from web.mcp_tools import McpEndpoint  # a second of imports that most starts do without
+
+    return McpEndpoint(services.asking, services.limits)
 
 
 def _add_middleware(app: FastAPI, origins: list[str]) -> None:

@@ -22,7 +22,7 @@ log = logging.getLogger("askthebook.requests")
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 BODY_LIMIT = 64 * 1024
-GRADIO_BODY_LIMIT = 1024 * 1024
+GRADIO_BODY_LIMIT = 512 * 1024
 BODY_SECONDS = 15.0
 CONTENT_SECURITY_POLICY = "; ".join(
     [
@@ -91,7 +91,7 @@ class Envelope:
 
 
 class Guard:
-    """Reads bodies up to their limit, closes what nobody may use, and turns an unforeseen exception into a problem."""
+    """Reads bodies up to their limit, and turns an unforeseen exception into a problem."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -111,8 +111,6 @@ class Guard:
                 await send(message)
 
         try:
-            if scope["path"].rstrip("/") in CLOSED:
-                raise not_found()
             return await self.app(scope, await _read_body(scope, receive), watched)
         except Problem as problem:
             if started:
@@ -128,10 +126,6 @@ class Guard:
 def _is_lost(scope: Scope, status: int) -> bool:
     """What the interface mounted at "/" refuses in words of its own: nobody has a route there."""
     return status in {404, 405} and not scope.get("problem") and not scope["path"].startswith("/gradio_api/")
-
-
-# Gradio would keep whatever anybody uploads; nothing here takes a file.
-CLOSED = {"/gradio_api/upload", "/upload"}
 
 
 async def _read_body(scope: Scope, receive: Receive) -> Receive:

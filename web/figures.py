@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import os
 import queue
 import sqlite3
 import threading
@@ -181,6 +182,7 @@ class Figures:
             self._make()
 
     def _make(self) -> None:
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its log files the same mode
         with contextlib.closing(sqlite3.connect(self._path, timeout=5)) as database:
             database.execute("PRAGMA journal_mode=WAL")
             database.executescript(_SCHEMA)

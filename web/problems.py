@@ -77,6 +77,14 @@ def whole_seconds(seconds: float) -> int:
     return max(1, -int(-seconds // 1))
 
 
+def sentence(problem: Problem) -> str:
+    """What a reader is told, with how long to wait where that is known."""
+    wait = whole_seconds(problem.retry_after) if problem.retry_after else 0
+    return (
+        problem.message if not wait or f"{wait} s" in problem.message else f"{problem.message} Try again in {wait} s."
+    )
+
+
 def problem_of(error: BaseException) -> Problem:
     """The problem that an exception is shown as; total."""
     if isinstance(error, Problem):

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import os
+import shutil
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -38,12 +40,14 @@ class Services:
             settings.admin_token.get_secret_value() if settings.admin_token else None, settings.data_dir
         )
         self.figures = Figures(settings.data_dir / "figures.sqlite3", keep_questions=settings.keep_questions)
+        self.gradio_dir = settings.data_dir.resolve() / "gradio"
         self.ratings = Ratings(self.limits, self.metrics, self.figures)
         self.asking = Asking(pipeline, self.limits, self.metrics, self.ratings.given, self._asked)
         self.on_asked: list[Callable[[Asked, str], None]] = [self.figures.asked]
         self._background: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
+        await asyncio.to_thread(close_to_others, self.settings.data_dir, self.gradio_dir)
         self.admin.open()
         self.figures.open()
         await self.pipeline.open()
@@ -103,6 +107,26 @@ class Services:
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+
+def close_to_others(data_dir: Path, scratch: Path) -> None:
+    """Leaves the data folder and what an earlier version wrote there to its owner alone, and empties `scratch`.
+
+    A folder that holds the working directory is more than a data folder: of that one no file is touched.
+    """
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        if not Path.cwd().is_relative_to(data_dir.resolve()):
+            data_dir.chmod(0o700)
+            for folder, folders, files in os.walk(data_dir):
+                for name, mode in [*((name, 0o700) for name in folders), *((name, 0o600) for name in files)]:
+                    path = Path(folder, name)
+                    if not path.is_symlink() and path.stat().st_mode & 0o077:
+                        path.chmod(mode)
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        log.warning("%s cannot be closed to other users (%s)", data_dir, error.strerror)
 
 
 def _exists(path: Path) -> bool:

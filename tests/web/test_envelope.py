@@ -96,10 +96,6 @@ async def test_a_problem_is_shown_with_its_details(client: httpx.AsyncClient) ->
     }
 
 
-async def test_nobody_can_leave_files_here(client: httpx.AsyncClient) -> None:
-    assert (await client.post("/gradio_api/upload", content=b"x")).json()["code"] == "not_found"
-
-
 async def test_the_one_log_line_names_the_request(
     client: httpx.AsyncClient, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,7 +61,7 @@ def admin(app: Running) -> Client:
 def test_the_api_page_shows_these_endpoints_and_no_others(app: Running, client: Client) -> None:
     info = client.view_api(return_format="dict")
     assert set(info["named_endpoints"]) == {
-        "/chat", "/search", "/ingest", "/status", "/documents", "/ask_book", "/search_book"
+        "/chat", "/search", "/ingest", "/status", "/documents"
     }  # fmt: skip
     assert not info["unnamed_endpoints"]
     chat = httpx.get(f"{app.url}/gradio_api/info").json()["named_endpoints"]["/chat"]

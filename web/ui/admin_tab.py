@@ -12,10 +12,10 @@ from rag.errors import RagError
 from rag.settings import Settings
 from rag.status import DocumentStatus
 from web.asking import Client
-from web.problems import Problem, problem_of
+from web.problems import Problem, problem_of, sentence
 from web.services import Services
 from web.ui.charts import charts
-from web.ui.chat_tab import AT_ONCE, PRIVATE, sentence
+from web.ui.chat_tab import AT_ONCE, PRIVATE
 from web.ui.gate import Gate
 from web.ui.open_questions import questions_panel
 from web.ui.panels import documents_table, job_panel, overview, passages, plan_panel

@@ -14,7 +14,7 @@ import gradio as gr
 from rag.errors import RagError
 from rag.settings import Settings
 from web.asking import Client
-from web.problems import Problem, problem_of, whole_seconds
+from web.problems import Problem, problem_of, sentence
 from web.services import Services
 from web.ui.answering import Answering
 from web.ui.banner import banner, header, welcome
@@ -222,14 +222,6 @@ def reading(question: str | None = None) -> gr.Textbox:
 def writing(question: str) -> gr.Textbox:
     """The box while an answer is written."""
     return gr.Textbox(value=question, submit_btn=False, stop_btn=True)
-
-
-def sentence(problem: Problem) -> str:
-    """What the reader is told, with how long to wait where that is known."""
-    wait = whole_seconds(problem.retry_after) if problem.retry_after else 0
-    return (
-        problem.message if not wait or f"{wait} s" in problem.message else f"{problem.message} Try again in {wait} s."
-    )
 
 
 def _client(request: gr.Request) -> Client:

@@ -19,9 +19,9 @@ from rag.events import Cited, Delta, Done, Failed, Retrieved
 from rag.types import Exchange
 from web.asking import Client, Surface
 from web.ingest import document_of, status_of
-from web.problems import Problem, problem_of, problem_of_failure
+from web.problems import Problem, problem_of, problem_of_failure, sentence
 from web.services import Services
-from web.ui.chat_tab import CONCURRENCY, sentence
+from web.ui.chat_tab import CONCURRENCY
 from web.wire import citation_of, passage_of, source_of
 
 MOST_PASSAGES = 50
