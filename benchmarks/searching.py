@@ -29,9 +29,11 @@ from rag.book.routes import Site
 from rag.embedding.base import Vectors
 from rag.embedding.local import NoEmbedder
 from rag.generation.extractive import ExtractiveGenerator
+from rag.health import Upstreams
 from rag.lexical import Lexicon
 from rag.memory import settle
 from rag.pipeline import Book, Pipeline, Worker
+from rag.resilience import CircuitBreaker
 from rag.search.retrieval import Retriever
 from rag.store.base import IndexConfig, IndexedChunk, IndexedWindow
 from rag.store.edge import EdgeStore, edge_writer_for
@@ -157,7 +159,7 @@ def _pipeline(store: EdgeStore, data: Path) -> Pipeline:
         chat=chat,
         worker=Worker((), {}),
         data_dir=data,
-        check_model=None,
+        upstreams=Upstreams(chat.model, chat.embeddings, CircuitBreaker("store"), None),
         made_now=lambda _: True,
     )
 

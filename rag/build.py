@@ -16,56 +16,70 @@ from pydantic import SecretStr
 
 from rag.answers.answer_cache import AnswerStore, MemoryAnswers, SharedAnswers
 from rag.answers.budget import DailyBudget, TokenBudget, Unlimited
-from rag.answers.chat import Chat, Waits
+from rag.answers.chat import Chat
 from rag.answers.conversation import Conversations, MemoryConversations
 from rag.book.routes import Site
 from rag.embedding.base import Embedder
 from rag.embedding.cache import CachedEmbedder
 from rag.embedding.local import LocalEmbedder, NoEmbedder
-from rag.generation.base import Generator
 from rag.generation.extractive import ExtractiveGenerator
+from rag.health import Upstreams
 from rag.ingest.job_board import Board
 from rag.ingest.prices import EMBEDDING_PRICES
 from rag.pipeline import Book, Pipeline, Worker
+from rag.resilience import CircuitBreaker, Timeouts
 from rag.search.retrieval import Retriever
 from rag.settings import Settings
 from rag.store.base import IndexConfig, VectorStore, WriterFactory
 from rag.store.edge import EdgeStore, edge_writer_for
 
 if TYPE_CHECKING:
+    from rag.generation.openai import OpenAIGenerator
     from rag.ingest.parts import Ingestion
     from rag.ingest.recipe import Recipe
-    from rag.provider import Provider
+    from rag.openai_client import OpenAIClient
     from rag.shared.link import Link
 
+READ_SECONDS = 3.5  # for one call to a Qdrant server that a reader waits for, repetitions included
 INGEST_COMMAND = (sys.executable, "-m", "rag", "ingest", "--events")
 
 
-def build_pipeline(settings: Settings, *, waits: Waits | None = None) -> Pipeline:
-    """The engine that answers; `waits` bounds what a reader waits for."""
-    store, _ = _store(settings, preload=True)
-    provider = _provider(settings)
-    embedder = CachedEmbedder(_embedder(settings, provider))
-    extractive = ExtractiveGenerator(embedder)
+def build_pipeline(settings: Settings, *, timeouts: Timeouts | None = None) -> Pipeline:
+    """The engine that answers; `timeouts` bounds what a reader waits for."""
+    timeouts = timeouts or Timeouts()
+    client = _openai_client(settings)
+    embedder = _embedder(settings, client)
+    generator = _generator(settings, client, timeouts)
+    upstreams = Upstreams(
+        chat=CircuitBreaker("chat", generator.probe if generator else None),
+        embeddings=CircuitBreaker("embeddings", getattr(embedder, "probe", None)),
+        store=CircuitBreaker("store"),
+        check=client.check if client else None,
+    )
+    store, _ = _store(settings, preload=True, breaker=upstreams.store)
+    cached = CachedEmbedder(embedder)
+    extractive = ExtractiveGenerator(cached, upstreams.embeddings, least=timeouts.fallback)
     shared = _shared(settings, "answers, token budget and ingests")
     chat = Chat(
-        retriever=Retriever(store, embedder),
+        retriever=Retriever(store, cached),
         lexical=Retriever(store, NoEmbedder()),
-        generator=_generator(settings, provider) or extractive,
+        generator=generator or extractive,
         extractive=extractive,
         budget=_budget(settings, shared),
         answers=SharedAnswers(_answers(shared)),
-        waits=waits or Waits(),
+        timeouts=timeouts,
+        model=upstreams.chat,
+        embeddings=upstreams.embeddings,
     )
     return Pipeline(
         book=Book(settings.content_dir, _site(settings), settings.book_title),
         store=store,
-        embedder=embedder,
+        embedder=cached,
         chat=chat,
         worker=Worker(INGEST_COMMAND, worker_environment(settings)),
         data_dir=settings.data_dir,
-        check_model=provider.check if provider else None,
-        made_now=_made_now(settings, embedder),
+        upstreams=upstreams,
+        made_now=_made_now(settings, cached),
         top_k=settings.top_k,
         board=_board(settings, shared),
     )
@@ -74,7 +88,7 @@ def build_pipeline(settings: Settings, *, waits: Waits | None = None) -> Pipelin
 def build_retriever(settings: Settings) -> tuple[VectorStore, Embedder, Retriever]:
     """The retrieval alone, for the command line: open and close the first two."""
     store, _ = _store(settings)
-    embedder = CachedEmbedder(_embedder(settings, _provider(settings)))
+    embedder = CachedEmbedder(_embedder(settings, _openai_client(settings)))
     return store, embedder, Retriever(store, embedder)
 
 
@@ -90,7 +104,7 @@ def build_ingestion(settings: Settings) -> "Ingestion":
         site=_site(settings),
         store=store,
         writer_for=writer_for,
-        embedder=CachedEmbedder(_embedder(settings, _provider(settings)), settings.data_dir / "vectors.sqlite"),
+        embedder=CachedEmbedder(_embedder(settings, _openai_client(settings)), settings.data_dir / "vectors.sqlite"),
         fallback=None if settings.uses_openai_embeddings else CachedEmbedder(NoEmbedder()),
         price=EMBEDDING_PRICES.get(settings.openai_embedding_model) if paid else _free(settings),
         chunk_tokens=settings.chunk_tokens,
@@ -154,7 +168,10 @@ def _board(settings: Settings, shared: "Link | None") -> Board | None:
     return RedisBoard(shared, hashlib.sha256(index.encode()).hexdigest()[:16])
 
 
-def _store(settings: Settings, *, preload: bool = False) -> tuple[VectorStore, WriterFactory]:
+def _store(
+    settings: Settings, *, preload: bool = False, breaker: CircuitBreaker | None = None
+) -> tuple[VectorStore, WriterFactory]:
+    """`breaker` keeps readers from a server that does not answer."""
     if settings.qdrant_url is None:
         return EdgeStore(settings.data_dir, preload=preload), edge_writer_for(settings.data_dir)
     from rag.store.server import ServerStore
@@ -163,35 +180,37 @@ def _store(settings: Settings, *, preload: bool = False) -> tuple[VectorStore, W
     key = settings.qdrant_api_key.get_secret_value() if settings.qdrant_api_key else None
     place = (settings.qdrant_url, key, settings.qdrant_collection)
     shards, replicas = settings.qdrant_shards, settings.qdrant_replicas
-    return ServerStore(*place), server_writer_for(*place, shards=shards, replicas=replicas)
+    timeout = 5.0 if breaker is None else READ_SECONDS
+    store = ServerStore(*place, timeout=timeout, breaker=breaker)
+    return store, server_writer_for(*place, shards=shards, replicas=replicas)
 
 
-def _provider(settings: Settings) -> "Provider | None":
+def _openai_client(settings: Settings) -> "OpenAIClient | None":
     """One client for everything that asks the model server; whoever closes it first closes it for all."""
     if not (settings.uses_openai_chat or settings.uses_openai_embeddings):
         return None
-    from rag.provider import Provider
+    from rag.openai_client import OpenAIClient
 
     key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
-    return Provider(api_key=key, base_url=settings.openai_base_url)
+    return OpenAIClient(api_key=key, base_url=settings.openai_base_url)
 
 
-def _embedder(settings: Settings, provider: "Provider | None") -> Embedder:
-    if provider is None or not settings.uses_openai_embeddings:
+def _embedder(settings: Settings, client: "OpenAIClient | None") -> Embedder:
+    if client is None or not settings.uses_openai_embeddings:
         return LocalEmbedder()
     from rag.embedding.openai import OpenAIEmbedder
 
     return OpenAIEmbedder(
-        provider, model=settings.openai_embedding_model, dimensions=settings.openai_embedding_dimensions
+        client, model=settings.openai_embedding_model, dimensions=settings.openai_embedding_dimensions
     )
 
 
-def _generator(settings: Settings, provider: "Provider | None") -> Generator | None:
-    if provider is None or not settings.uses_openai_chat:
+def _generator(settings: Settings, client: "OpenAIClient | None", timeouts: Timeouts) -> "OpenAIGenerator | None":
+    if client is None or not settings.uses_openai_chat:
         return None
     from rag.generation.openai import OpenAIGenerator
 
-    return OpenAIGenerator(provider, model=settings.openai_chat_model)
+    return OpenAIGenerator(client, model=settings.openai_chat_model, timeouts=timeouts)
 
 
 def _budget(settings: Settings, shared: "Link | None") -> TokenBudget:

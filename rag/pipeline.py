@@ -10,20 +10,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import rag
 from rag.answers import chat as chatting
 from rag.answers.answer_cache import answer_key
 from rag.answers.chat import Asked, Chat, valid_question
 from rag.answers.examples import example_questions
-from rag.answers.prompt import CONTEXT_WINDOW
+from rag.answers.prompt import CONTEXT_WINDOW, prompt_version
 from rag.book.corpus import Scan, scan
 from rag.book.routes import Site
 from rag.embedding.base import Embedder
 from rag.errors import ContentError, IndexEmpty, ModelError, RagError, StoreUnavailable
 from rag.events import ChatEvent, Planned
+from rag.health import CHECK_SECONDS, Upstreams
 from rag.ingest import planning
 from rag.ingest.job_board import Board
 from rag.ingest.jobs import IngestJobs
 from rag.language.languages import language_of
+from rag.resilience import Deadline, close_all
 from rag.search.outline import in_book_order
 from rag.status import DocumentStatus, IndexState, Mode, Status, document_states
 from rag.store.base import IndexConfig, VectorStore
@@ -31,11 +34,10 @@ from rag.types import DocumentRecord, Exchange, IndexInfo, Page, Retrieval
 
 _log = logging.getLogger(__name__)
 
-CHECK_SECONDS = 2.0
-CHECK_KEPT = 5.0
+CHECK_KEPT = 1.0
 REFRESH_EVERY = 5.0
-OPEN_SECONDS = 6.0
-RETRY_SECONDS = 15.0
+OPEN_SECONDS = 1.5  # what an index that cannot be reached may delay the start by
+LOAD_SECONDS = 6.0  # for the local model: .2 s on a quiet machine
 EXAMPLES = 4
 SAMPLE_CHARACTERS = 4_000
 TITLE = "Ask the Book"
@@ -79,8 +81,8 @@ class _Checked:
 
 
 class Pipeline:
-    """`check_model` asks whether the model server answers, None in offline mode. `made_now` says whether an index
-    was made with today's settings. `worker` starts an ingest that tells its events.
+    """`made_now` says whether an index was made with today's settings. `worker` starts an ingest that tells its
+    events.
     """
 
     def __init__(
@@ -92,14 +94,14 @@ class Pipeline:
         chat: Chat,
         worker: Worker,
         data_dir: Path,
-        check_model: Callable[[], Awaitable[None]] | None,
+        upstreams: Upstreams,
         made_now: Callable[[IndexConfig], bool],
         top_k: int = 5,
         board: Board | None = None,
     ) -> None:
         self._book, self._store, self._embedder, self._chat = book, store, embedder, chat
         self._worker = worker
-        self._check_model, self._made_now, self._top_k = check_model, made_now, top_k
+        self._upstreams, self._made_now, self._top_k = upstreams, made_now, top_k
         self.jobs = IngestJobs(
             worker.command, data_dir, environment=worker.environment, on_published=self.refresh, board=board
         )
@@ -108,9 +110,9 @@ class Pipeline:
         self._refreshed = 0.0
         self._checked: _Checked | None = None
         self._checking = asyncio.Lock()
-        self._opening = asyncio.Lock()
-        self._vectors: bool | None = None
-        self._tried = 0.0
+        self._opening: asyncio.Task[None] | None = None
+        if (probe := upstreams.embeddings.probe) is not None:
+            upstreams.embeddings.probe = lambda: self._probe_embeddings(probe)
 
     @property
     def title(self) -> str:
@@ -123,20 +125,38 @@ class Pipeline:
         found again when it is back.
         """
         try:
-            await self._store.open()
-            self._reading = await self._load()
+            async with asyncio.timeout(OPEN_SECONDS if self._upstreams.store.probe else None):
+                await self._store.open()
+                self._reading = await self._load()
         except RagError as error:
             _log.warning("%s", error.message)
+        except TimeoutError:
+            self._upstreams.record_silent_store()
+        if self._upstreams.has_models:
+            self._upstreams.run(self._look_ahead())
         await self.jobs.open()
 
+    async def _look_ahead(self) -> None:
+        """Asks the model server before the first reader does, so that a failure is known and the client is loaded."""
+        await self.status()
+        if self._upstreams.embeddings.probe is not None and self._reading is not None:
+            await self._has_vectors(self._reading.config, Deadline())
+
     async def close(self) -> None:
-        """Ends every answer and the ingest under way. Closing twice does no harm."""
-        await self._chat.answers.close()
-        await self.jobs.close()
-        await self._chat.generator.close()
-        await self._chat.extractive.close()
-        await self._embedder.close()
-        await self._store.close()
+        """Ends every answer and the ingest under way. What cannot be closed keeps nothing else open; closing twice does
+        no harm.
+        """
+        if self._opening is not None:
+            self._opening.cancel()
+        await close_all(
+            self._upstreams.close,
+            self._chat.answers.close,
+            self.jobs.close,
+            self._chat.generator.close,
+            self._chat.extractive.close,
+            self._embedder.close,
+            self._store.close,
+        )
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -164,11 +184,13 @@ class Pipeline:
         returns tells the answer, never raises those, and must be closed. `fresh` asks the model again where an earlier
         answer could be repeated.
         """
+        deadline = Deadline(self._chat.timeouts.question)
         asked_for = valid_question(question)
-        reading = await self._read()
+        reading = await self._read_in_time(deadline)
         k, window = top_k or self._top_k, context_window or CONTEXT_WINDOW
         own = bool(history or selection or page)
-        state = (reading.info.fingerprint, reading.info.built_at, self._chat.generator.name, self.title, k, window)
+        index = (reading.info.fingerprint, reading.info.built_at)
+        state = (*index, self._chat.generator.name, prompt_version(), rag.__version__, self.title, k, window)
         asked = Asked(
             question=asked_for,
             title=self.title,
@@ -178,15 +200,18 @@ class Pipeline:
             k=k,
             context_window=window,
             outline=reading.chapters,
-            vectors=await self._has_vectors(reading.config),
+            vectors=await self._has_vectors(reading.config, deadline),
+            deadline=deadline,
             key=None if own or fresh or self.mode == "offline" else answer_key(asked_for, *state),
         )
         return chatting.answer(self._chat, asked)
 
     async def search(self, query: str, k: int) -> Retrieval:
         """The retrieval alone. Raises as `chat` does."""
-        reading = await self._read()
-        asked = Asked(valid_question(query), self.title, k=k, vectors=await self._has_vectors(reading.config))
+        deadline = Deadline(self._chat.timeouts.question)
+        reading = await self._read_in_time(deadline)
+        vectors = await self._has_vectors(reading.config, deadline)
+        asked = Asked(valid_question(query), self.title, k=k, vectors=vectors, deadline=deadline)
         return await chatting.search(self._chat, asked)
 
     async def examples(self) -> list[str]:
@@ -206,6 +231,19 @@ class Pipeline:
             return (await self.search(question, 1)).grounded
         except RagError:
             return False
+
+    async def _read_in_time(self, deadline: Deadline) -> _Reading:
+        """As `_read`; a server that takes longer than a search may is StoreUnavailable. An index of this machine is
+        waited for, however large.
+        """
+        if self._upstreams.store.probe is None:
+            return await self._read()
+        try:
+            async with deadline.share(self._chat.timeouts.search).timeout():
+                return await self._read()
+        except TimeoutError:
+            self._upstreams.record_silent_store()
+            raise StoreUnavailable("The index did not answer in time.") from None
 
     async def _read(self) -> _Reading:
         """The published index; a newer one is taken up. Raises IndexEmpty, IndexMismatch, StoreUnavailable."""
@@ -241,35 +279,42 @@ class Pipeline:
             return f"The book has not been ingested yet, and the last try failed: {latest.message}"
         return "The book has not been ingested yet. Start an ingest first."
 
-    async def _has_vectors(self, config: IndexConfig) -> bool:
-        """True when the index can be searched by meaning, or has nothing for that; a model that is down is tried again
-        after a while.
-        """
+    async def _has_vectors(self, config: IndexConfig, deadline: Deadline) -> bool:
+        """True when the index can be searched by meaning, or has nothing for that."""
         if not config.dimensions:
             return True
-        if f"embedder={self._embedder.fingerprint} " not in f"{config.fingerprint} ":
+        breaker = self._upstreams.embeddings
+        if f"embedder={self._embedder.fingerprint} " not in f"{config.fingerprint} " or not breaker.allow():
             return False
-        async with self._opening:
-            if not self._vectors and (self._vectors is None or time.monotonic() - self._tried >= RETRY_SECONDS):
-                self._vectors = await self._open_embedder()
-                self._tried = time.monotonic()
-        return bool(self._vectors)
-
-    async def _open_embedder(self) -> bool:
+        if self._opening is None or (self._opening.done() and not _succeeded(self._opening)):
+            self._opening = asyncio.create_task(self._embedder.open(), name="open the embedder")
+        share = deadline.share(self._chat.timeouts.embed) if breaker.probe else Deadline(LOAD_SECONDS)
         try:
-            async with asyncio.timeout(OPEN_SECONDS):
-                await self._embedder.open()
-        except (ModelError, TimeoutError) as error:
-            _log.warning("no search by meaning for now: %s", error)
-            return False
-        return True
+            async with share.timeout():
+                await asyncio.shield(self._opening)
+        except ModelError as error:
+            breaker.record_failure(error)
+        except TimeoutError:
+            breaker.record_failure()
+        return breaker.allow()
+
+    async def _probe_embeddings(self, probe: Callable[[], Awaitable[None]]) -> None:
+        """Vectors of another length than the index has are of no use. Raises ModelError."""
+        await probe()
+        config = self._reading.config if self._reading else None
+        same = config is not None and f"embedder={self._embedder.fingerprint} " in f"{config.fingerprint} "
+        if config is not None and same and self._embedder.dimensions not in (0, config.dimensions):
+            raise ModelError(
+                f"The embeddings have {self._embedder.dimensions} dimensions where the index has {config.dimensions}."
+            )
 
     # Ingesting
 
     async def refresh(self) -> None:
-        """Takes up a newly published index at once."""
+        """Takes up a newly published index at once; one that cannot be read leaves the one before."""
         await self._store.refresh()
-        self._reading = self._checked = None
+        self._checked = None
+        self._reading = await self._load()
 
     async def plan(self, *, force: bool = False, path: str | None = None) -> Planned:
         """What an ingest would do and cost. Raises ContentError, StoreUnavailable."""
@@ -324,14 +369,16 @@ class Pipeline:
     # Watching
 
     async def status(self) -> Status:
-        """Really checked, within two seconds; what was found is kept for five."""
+        """Really checked, within two seconds; what was found is kept for one."""
         async with self._checking:
             if self._checked is None or time.monotonic() - self._checked.at >= CHECK_KEPT:
                 self._checked = await self._check()
             checked = self._checked
+        down = self._upstreams.down(models_answer=checked.model, store_answers=checked.store)
         return Status(
-            store_connected=checked.store,
-            model_connected=checked.model,
+            store_connected="store" not in down,
+            model_connected=self._upstreams.has_models and not {"chat", "embeddings"} & set(down),
+            down=down,
             mode=self.mode,
             index_state=self._index_state(checked.config),
             fingerprint=checked.info.fingerprint,
@@ -347,7 +394,7 @@ class Pipeline:
         return "ready" if self._made_now(config) else "stale"
 
     async def _check(self) -> _Checked:
-        (store, info, config), model = await asyncio.gather(self._look_at_store(), self._look_at_model())
+        (store, info, config), model = await asyncio.gather(self._look_at_store(), self._upstreams.check_models())
         return _Checked(time.monotonic(), store, model, info, config)
 
     async def _look_at_store(self) -> tuple[bool, IndexInfo, IndexConfig | None]:
@@ -359,17 +406,11 @@ class Pipeline:
         except StoreUnavailable as error:
             _log.warning("%s", error.message)
         except TimeoutError:
-            _log.warning("the store did not answer within %g s", CHECK_SECONDS)
+            self._upstreams.record_silent_store()
         except RagError:  # it is there, and holds an index that cannot be used
             return True, IndexInfo(), None
         return False, IndexInfo(), None
 
-    async def _look_at_model(self) -> bool:
-        if self._check_model is None:
-            return False
-        try:
-            async with asyncio.timeout(CHECK_SECONDS):
-                await self._check_model()
-        except (ModelError, TimeoutError):
-            return False
-        return True
+
+def _succeeded(task: asyncio.Task[None]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None

@@ -11,12 +11,15 @@ from rag.types import DocumentRecord
 Mode = Literal["openai", "offline"]
 IndexState = Literal["ready", "building", "stale", "empty"]
 Health = Literal["healthy", "degraded", "unhealthy"]
+Part = Literal["chat", "embeddings", "store"]
 DocumentState = Literal["indexed", "changed", "new", "removed", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """`model_connected` is False in offline mode, where no model is asked for."""
+    """`model_connected` is False in offline mode, where no model is asked for. `down` names what does not answer of
+    chat, embeddings and store.
+    """
 
     store_connected: bool
     model_connected: bool
@@ -25,13 +28,14 @@ class Status:
     fingerprint: str = ""
     documents: int = 0
     chunks: int = 0
+    down: tuple[Part, ...] = ()
 
     @property
     def health(self) -> Health:
         """Unhealthy only when questions cannot be answered for a reason that no ingest heals."""
         if not self.store_connected:
             return "unhealthy"
-        at_its_best = self.index_state in ("ready", "building") and self.documents > 0
+        at_its_best = self.index_state in ("ready", "building") and self.documents > 0 and not self.down
         return "healthy" if at_its_best and (self.model_connected or self.mode == "offline") else "degraded"
 
 

@@ -223,6 +223,7 @@ def operator_routes(services: Services) -> APIRouter:
             index=IndexState(state=status.index_state, fingerprint=status.fingerprint),
             documents_count=status.documents,
             chunks_count=status.chunks,
+            down=list(status.down),
         )
         return JSONResponse(shown.model_dump(), 503 if shown.status == "unhealthy" else 200)
 

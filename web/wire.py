@@ -244,6 +244,7 @@ class Health(BaseModel):
     index: IndexState
     documents_count: int
     chunks_count: int
+    down: list[Literal["chat", "embeddings", "store"]]
 
 
 def _shown(score: float) -> float:

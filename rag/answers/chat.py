@@ -3,11 +3,11 @@
     question -> standalone question -> retrieval -> prompt -> pieces -> Delta and Cited -> Done
 
 A model that fails before the first Delta is replaced by the book's own words and a Notice; one that fails later ends
-the chat with Failed. When the vectors cannot be had the words alone are searched. Every wait has a bound, and closing
-a generator closes what is behind it.
+the chat with Failed. When the vectors cannot be had the words alone are searched. Every stage takes its share of the
+question's one Deadline, an upstream whose breaker is open is not called, and closing a generator closes what is behind
+it.
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Sequence
@@ -17,7 +17,6 @@ from uuid import uuid4
 
 from rag import tokens
 from rag.answers.answer_cache import SharedAnswers
-from rag.answers.breaker import Breaker
 from rag.answers.budget import TokenBudget
 from rag.answers.citations import CitationStream
 from rag.answers.prompt import CONTEXT_WINDOW, Prompt, compose, fitting
@@ -32,6 +31,8 @@ from rag.errors import (
 )
 from rag.events import ChatEvent, Delta, Done, Failed, Notice, Retrieved, Searching, Started, Timings
 from rag.generation.base import AnswerRequest, Ended, Generator, Piece
+from rag.openai_client import ModelRefused
+from rag.resilience import CircuitBreaker, Deadline, Timeouts
 from rag.search.retrieval import Retriever
 from rag.types import Exchange, Page, Retrieval, Usage
 
@@ -41,6 +42,7 @@ QUESTION_CHARACTERS = 2_000
 REWRITE_TOKENS = 800  # a flat price: what a rewriting really took is not told
 ANSWER_TOKENS = 2_000
 LEAST_RELEVANCE = 0.5
+FAIR_SHARE = 0.45  # of the question's time: a model that stays silent for less has not failed
 
 _NO_MODEL = "The language model is unavailable; these are the book's own words."
 _NO_BUDGET = "Today's budget for the language model is used up; these are the book's own words."
@@ -51,20 +53,10 @@ Events = AsyncGenerator[ChatEvent, None]
 
 
 @dataclass(frozen=True, slots=True)
-class Waits:
-    """The longest waits, in seconds: for a rewritten question, a search, a first piece and every further one."""
-
-    rewrite: float = 8.0
-    search: float = 10.0
-    first: float = 45.0
-    between: float = 30.0
-
-
-@dataclass(frozen=True, slots=True)
 class Chat:
     """The parts. `lexical` searches without vectors; `extractive` answers without a model, and may be `generator`.
 
-    `vectors` keeps questions from an embedder that does not answer.
+    `model` and `embeddings` are the breakers of the two upstreams.
     """
 
     retriever: Retriever
@@ -73,8 +65,9 @@ class Chat:
     extractive: Generator
     budget: TokenBudget
     answers: SharedAnswers
-    waits: Waits = field(default_factory=Waits)
-    vectors: Breaker = field(default_factory=Breaker)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    model: CircuitBreaker = field(default_factory=lambda: CircuitBreaker("chat"))
+    embeddings: CircuitBreaker = field(default_factory=lambda: CircuitBreaker("embeddings"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +75,7 @@ class Asked:
     """A question and what came with it. `outline` holds the titles of the chapters of the book called `title`.
 
     `vectors` is False when the index has vectors of another model. `key` names the answer for sharing; None: it
-    depends on more than the question and is this reader's own.
+    depends on more than the question and is this reader's own. The first word is wanted before `deadline`.
     """
 
     question: str
@@ -95,6 +88,7 @@ class Asked:
     outline: Sequence[str] = ()
     vectors: bool = True
     key: str | None = None
+    deadline: Deadline = field(default_factory=Deadline)
 
 
 def valid_question(question: str) -> str:
@@ -168,6 +162,7 @@ async def _stages(chat: Chat, asked: Asked) -> Events:
             selection=asked.selection,
             page=asked.page,
             messages=prompt.messages,
+            deadline=asked.deadline,
         )
         async with aclosing(_written(chat, request, prompt.tokens)) as events:
             async for event in events:
@@ -179,15 +174,23 @@ async def _stages(chat: Chat, asked: Asked) -> Events:
 
 async def _standalone(chat: Chat, asked: Asked) -> str | None:
     """A follow-up as a question of its own; None where there is no need or no way, and history is weighed instead."""
-    if not asked.history or chat.generator is chat.extractive:
+    if not asked.history or chat.generator is chat.extractive or not chat.model.allow():
         return None
     try:
         await chat.budget.reserve(REWRITE_TOKENS)
-        async with asyncio.timeout(chat.waits.rewrite):
-            rewritten = await chat.generator.rewrite(asked.question, asked.history)
-    except (ModelError, BudgetExhausted, TimeoutError) as error:
+    except BudgetExhausted as error:
         _log.info("the follow-up was not rewritten: %s", error)
         return None
+    used = 0
+    try:
+        rewritten = await chat.generator.rewrite(asked.question, asked.history, asked.deadline)
+        used = REWRITE_TOKENS
+    except ModelError as error:
+        _log.info("the follow-up was not rewritten: %s", error)
+        chat.model.suspect()  # its time is short: whether the model is gone, the answer's own call will show
+        return None
+    finally:
+        await chat.budget.settle(REWRITE_TOKENS, used)
     return rewritten.strip()[:QUESTION_CHARACTERS] or None if rewritten else None
 
 
@@ -199,32 +202,36 @@ async def search(chat: Chat, asked: Asked) -> Retrieval:
 
 async def _retrieve(chat: Chat, asked: Asked, rewritten: str | None) -> tuple[Retrieval, Notice | None]:
     """Searches by words and meaning, by words alone when that fails. Raises StoreUnavailable."""
-    if asked.vectors and chat.vectors.admits():
+    if asked.vectors and chat.embeddings.allow():
         try:
-            found = await _search(chat.retriever, chat, asked, rewritten)
-            chat.vectors.answered()
-            return found, None
-        except TimeoutError:
-            chat.vectors.was_silent()
-            _log.warning("searching without vectors: there was no answer in time")
+            return await _search(chat.retriever, chat, asked, rewritten), None
         except (ModelError, IndexMismatch) as error:
-            chat.vectors.answered()
+            _record(chat.embeddings, error)
             _log.warning("searching without vectors: %s", error)
+    return await _search(chat.lexical, chat, asked, rewritten), Notice("degraded", _NO_VECTORS)
+
+
+async def _search(retriever: Retriever, chat: Chat, asked: Asked, rewritten: str | None) -> Retrieval:
     try:
-        return await _search(chat.lexical, chat, asked, rewritten), Notice("degraded", _NO_VECTORS)
+        async with Deadline(chat.timeouts.search).timeout():
+            return await retriever.retrieve(
+                rewritten or asked.question,
+                k=asked.k,
+                history=() if rewritten else asked.history,
+                page=asked.page,
+                selection=asked.selection,
+                embed=asked.deadline.share(chat.timeouts.embed) if chat.embeddings.probe else None,
+            )
     except TimeoutError:
         raise StoreUnavailable("The index did not answer in time.") from None
 
 
-async def _search(retriever: Retriever, chat: Chat, asked: Asked, rewritten: str | None) -> Retrieval:
-    async with asyncio.timeout(chat.waits.search):
-        return await retriever.retrieve(
-            rewritten or asked.question,
-            k=asked.k,
-            history=() if rewritten else asked.history,
-            page=asked.page,
-            selection=asked.selection,
-        )
+def _record(breaker: CircuitBreaker, error: RagError) -> None:
+    """A refused request may be the question's own fault: whether it is, the probe's innocent one shows."""
+    if isinstance(error, ModelRefused):
+        breaker.suspect()
+    else:
+        breaker.record_failure(error)
 
 
 def _prompt(chat: Chat, asked: Asked, retrieval: Retrieval) -> Prompt:
@@ -246,24 +253,42 @@ def _prompt(chat: Chat, asked: Asked, retrieval: Retrieval) -> Prompt:
 async def _written(chat: Chat, request: AnswerRequest, prompt_tokens: int) -> Events:
     """The answer by the model; by the book's own words when there is none, none is needed, or it fails at once."""
     if chat.generator is not chat.extractive and _worth_asking(request):
-        draft = _Draft(request)
+        draft, message = _Draft(request), _NO_MODEL
+        hasty = request.deadline is not None and request.deadline.remaining < FAIR_SHARE * chat.timeouts.question
         try:
+            _require_closed(chat.model)
             async with aclosing(_paid(chat, request, prompt_tokens)) as items, aclosing(draft.events(items)) as events:
                 async for event in events:
                     yield event
             return
-        except (ModelError, BudgetExhausted) as error:
+        except BudgetExhausted as error:
+            _log.warning("answering without the model: %s", error.message)
+            message = _NO_BUDGET
+        except ModelError as error:
+            _judge(chat.model, error, hasty=hasty)
             if draft.begun:
                 raise
             _log.warning("answering without the model: %s", error.message)
-            message = _NO_BUDGET if isinstance(error, BudgetExhausted) else _NO_MODEL
         yield Notice("degraded", message)
     async with (
-        aclosing(_bounded(chat.extractive.answer(request), chat.waits)) as items,
+        aclosing(chat.extractive.answer(request)) as items,
         aclosing(_Draft(request).events(items)) as events,
     ):
         async for event in events:
             yield event
+
+
+def _require_closed(breaker: CircuitBreaker) -> None:
+    if not breaker.allow():
+        raise ModelUnavailable("The language model failed a moment ago, and has not answered since.")
+
+
+def _judge(breaker: CircuitBreaker, error: ModelError, *, hasty: bool) -> None:
+    """A model that was left too little time, by the stages before it, has not failed yet."""
+    if hasty and isinstance(error, ModelUnavailable):
+        breaker.suspect()
+    else:
+        _record(breaker, error)
 
 
 def _worth_asking(request: AnswerRequest) -> bool:
@@ -322,7 +347,7 @@ async def _paid(chat: Chat, request: AnswerRequest, prompt_tokens: int) -> Async
     await chat.budget.reserve(reserved)
     used, written = 0, list[str]()
     try:
-        async with aclosing(_bounded(chat.generator.answer(request), chat.waits)) as items:
+        async with aclosing(chat.generator.answer(request)) as items:
             async for item in items:
                 if isinstance(item, Ended):
                     used = item.usage.prompt_tokens + item.usage.completion_tokens
@@ -331,19 +356,3 @@ async def _paid(chat: Chat, request: AnswerRequest, prompt_tokens: int) -> Async
                 yield item
     finally:
         await chat.budget.settle(reserved, used or (prompt_tokens + tokens.count("".join(written)) if written else 0))
-
-
-async def _bounded(items: AsyncGenerator[Piece | Ended, None], waits: Waits) -> AsyncGenerator[Piece | Ended, None]:
-    """The same items. Raises ModelUnavailable when one of them lets itself be waited for too long."""
-    wait = waits.first
-    async with aclosing(items):
-        while True:
-            try:
-                async with asyncio.timeout(wait):
-                    item = await anext(items)
-            except StopAsyncIteration:
-                return
-            except TimeoutError:
-                raise ModelUnavailable("The language model did not answer in time.") from None
-            yield item
-            wait = waits.between

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
+from pathlib import Path
 
 from rag import tokens
 from rag.generation.base import NOT_IN_BOOK
@@ -48,6 +49,12 @@ other numbers in square brackets, write no links and no list of sources.
 - When the question could mean several things that the passages treat, ask back in one sentence and name them.
 - When the passages do not hold the answer, begin with {not_in_book} and then say in one or two sentences, in the \
 question's language, that the book does not answer this, and which of its sections come nearest. Cite nothing then."""
+
+
+@lru_cache(maxsize=1)
+def prompt_version() -> str:
+    """Names how prompts are made: another one with any change of this file, so that no answer outlives its prompt."""
+    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,7 @@ import numpy as np
 from rag import tokens
 from rag.embedding.base import Vectors
 from rag.embedding.batches import run_bounded
-from rag.errors import ModelError
-from rag.provider import INGEST, READER, ModelRefused, Patience, Provider
+from rag.openai_client import INGEST, ONCE, READER, ModelRefused, OpenAIClient, RetryPolicy
 
 MAX_INPUTS = 2048
 MAX_BATCH_TOKENS = 300_000
@@ -25,7 +24,7 @@ MAX_INPUT_TOKENS = 8192
 IN_FLIGHT = 4
 _FEWEST_INPUT_TOKENS = 64
 _SHORT = 2048  # bytes
-_QUESTION = Patience(tries=2, waiting=2.0, timeout=6.0)  # without its vector a question is searched by its words
+_BODY, _BODY_PER_INPUT = 256 * 1024, 100 * 1024  # bytes: 3,072 numbers of up to 25 characters, and some air
 _PROBE = "book"
 _REFUSALS = (400, 404, 413, 422)
 _TOO_LONG = ("context length", "maximum context", "too long", "context_length", "max_length", "input tokens", "413")
@@ -34,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 class OpenAIEmbedder:
-    """Unit vectors of `model`. `dimensions` None takes the model's own length. Closes the provider with itself.
+    """Unit vectors of `model`. `dimensions` None takes the model's own length. Closes the client with itself.
 
     At most `in_flight` calls for documents are under way at once, whoever asks. An answer is read when its place is
     given up already, and so the next call goes out before that.
@@ -42,13 +41,13 @@ class OpenAIEmbedder:
 
     def __init__(
         self,
-        provider: Provider,
+        client: OpenAIClient,
         *,
         model: str = "text-embedding-3-small",
         dimensions: int | None = None,
         in_flight: int = IN_FLIGHT,
     ) -> None:
-        self._provider = provider
+        self._client = client
         self._model = model
         self._asked_dimensions = dimensions
         self._in_flight = in_flight
@@ -76,8 +75,16 @@ class OpenAIEmbedder:
         self._dimensions = (await self._embed([_PROBE], READER)).shape[1]
         if self._asked_dimensions not in (None, self._dimensions):
             _log.warning(
-                "%s has %d dimensions for %s, whatever is asked.", self._provider.where, self._dimensions, self._model
+                "%s has %d dimensions for %s, whatever is asked.", self._client.where, self._dimensions, self._model
             )
+
+    async def probe(self) -> None:
+        """Embed one word. Raises ModelError when questions would get no vector.
+
+        The vectors' length is learnt anew: what was learnt from a server in trouble must not outlast the trouble.
+        """
+        answer = await self._post({"model": self._model, "input": [_PROBE], **self._optional}, ONCE)
+        self._dimensions = self._read(answer, 1, dimensions=0).shape[1]
 
     async def embed_documents(self, texts: Sequence[str]) -> Vectors:
         if not texts:
@@ -92,11 +99,11 @@ class OpenAIEmbedder:
         return np.concatenate([parts[start] for start in sorted(parts)])
 
     async def embed_query(self, text: str) -> Vectors:
-        vectors = await self._embed([self._fitting(text)], _QUESTION)
+        vectors = await self._embed([self._fitting(text)], READER)
         return np.asarray(vectors[0])
 
     async def close(self) -> None:
-        await self._provider.close()
+        await self._client.close()
 
     def _batches(self, texts: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
         """(place of the first, inputs): within the bounds on inputs and tokens, as they are known at that moment."""
@@ -131,36 +138,40 @@ class OpenAIEmbedder:
             )  # fmt: skip
         return cut
 
-    async def _embed(self, inputs: list[str], patience: Patience) -> Vectors:
+    async def _embed(self, inputs: list[str], policy: RetryPolicy) -> Vectors:
         """One request, or as many as it takes after a refusal."""
         if len(inputs) > self._max_inputs:
-            return await self._halved(inputs, patience)
+            return await self._halved(inputs, policy)
         body = {"model": self._model, "input": inputs, **self._optional}
         try:
-            async with self._places if patience is INGEST else nullcontext():
-                answer = await self._provider.call(
-                    lambda client: client.post("/embeddings", cast_to=object, body=body), patience
-                )
+            async with self._places if policy is INGEST else nullcontext():
+                answer = await self._post(body, policy)
         except ModelRefused as refused:
             if refused.status not in _REFUSALS:
                 raise
             if self._drop_option(refused, body):
-                return await self._embed(inputs, patience)
+                return await self._embed(inputs, policy)
             if len(inputs) > 1 and refused.status != 404:
                 longest = self._max_input_tokens
-                vectors = await self._halved(inputs, patience)
+                vectors = await self._halved(inputs, policy)
                 if longest == self._max_input_tokens:  # both halves passed as they were: it was the size of the batch
                     self._max_inputs = min(self._max_inputs, (len(inputs) + 1) // 2)
                 return vectors
             if not self._shorten(refused, inputs[0]):
                 raise
-            return await self._embed([self._fitting(text) for text in inputs], patience)
-        return self._read(answer, len(inputs))
+            return await self._embed([self._fitting(text) for text in inputs], policy)
+        return self._read(answer, len(inputs), self._dimensions)
 
-    async def _halved(self, inputs: list[str], patience: Patience) -> Vectors:
+    async def _post(self, body: dict[str, Any], policy: RetryPolicy) -> object:
+        most = _BODY + _BODY_PER_INPUT * len(body["input"])
+        return await self._client.call(
+            lambda sdk: sdk.post("/embeddings", cast_to=object, body=body), policy, max_body=most
+        )
+
+    async def _halved(self, inputs: list[str], policy: RetryPolicy) -> Vectors:
         middle = (len(inputs) + 1) // 2
-        first = await self._embed(inputs[:middle], patience)
-        return np.concatenate([first, await self._embed(inputs[middle:], patience)])
+        first = await self._embed(inputs[:middle], policy)
+        return np.concatenate([first, await self._embed(inputs[middle:], policy)])
 
     def _drop_option(self, refused: ModelRefused, sent: dict[str, Any]) -> bool:
         """Leaves out what the server says it does not know; True when the request is worth sending again."""
@@ -172,7 +183,7 @@ class OpenAIEmbedder:
                     del self._optional[name]
                     if sent[name] == "base64":
                         self._optional[name] = "float"
-                    _log.info("%s takes no %s=%s for %s.", self._provider.where, name, sent[name], self._model)
+                    _log.info("%s takes no %s=%s for %s.", self._client.where, name, sent[name], self._model)
                 return True
         return False
 
@@ -185,23 +196,25 @@ class OpenAIEmbedder:
         self._max_input_tokens = min(self._max_input_tokens, count // 2)
         return True
 
-    def _read(self, answer: object, expected: int) -> Vectors:
-        """The vectors in the order of the inputs. Raises ModelError when they are not exactly what was asked for."""
+    def _read(self, answer: object, expected: int, dimensions: int) -> Vectors:
+        """The vectors in the order of the inputs. Raises ModelError when they are not exactly what was asked for.
+
+        `dimensions` is their length where it is known, else 0.
+        """
         try:
             ordered = _ordered(answer, expected)
             vectors = np.stack([_vector(one["embedding"]) for one in ordered])
         except (KeyError, TypeError, ValueError):
-            raise self._provider.unreadable(f"did not answer with {expected} embeddings in order") from None
-        if self._dimensions and vectors.shape[1] != self._dimensions:
-            raise self._wrong_length(vectors.shape[1])
+            raise self._client.unreadable(f"did not answer with {expected} embeddings in order") from None
+        if dimensions and vectors.shape[1] != dimensions:
+            raise self._client.unreadable(
+                f"answered with {vectors.shape[1]} dimensions where {dimensions} were expected"
+            )
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         if not vectors.size or not np.isfinite(norms).all() or not (norms > 0).all():
-            raise self._provider.unreadable("answered with embeddings that are not usable numbers")
+            raise self._client.unreadable("answered with embeddings that are not usable numbers")
         normalised: Vectors = vectors / norms
         return normalised
-
-    def _wrong_length(self, length: int) -> ModelError:
-        return self._provider.unreadable(f"answered with {length} dimensions where {self._dimensions} were expected")
 
 
 def _ordered(answer: object, expected: int) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from rag.resilience import Deadline
 from rag.types import Exchange, Message, Page, Retrieval, Usage
 
 NOT_IN_BOOK = "[[not-in-book]]"
@@ -12,7 +13,10 @@ NOT_IN_BOOK = "[[not-in-book]]"
 
 @dataclass(frozen=True, slots=True)
 class AnswerRequest:
-    """Everything a generator may use. `messages` is the finished prompt; without a model the rest is enough."""
+    """Everything a generator may use. `messages` is the finished prompt; without a model the rest is enough.
+
+    The first piece is wanted before `deadline`.
+    """
 
     question: str
     retrieval: Retrieval
@@ -20,6 +24,7 @@ class AnswerRequest:
     selection: str | None = None
     page: Page | None = None
     messages: Sequence[Message] = field(default=())
+    deadline: Deadline | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,7 @@ class Generator(Protocol):
         """Streams the answer. Closing the generator closes the upstream call. Raises ModelError."""
         ...
 
-    async def rewrite(self, question: str, history: Sequence[Exchange]) -> str | None:
+    async def rewrite(self, question: str, history: Sequence[Exchange], deadline: Deadline | None = None) -> str | None:
         """A follow-up as a standalone question; None without a model to do it with. Raises ModelError."""
         ...
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from rag.provider import ModelRefused
+from rag.openai_client import ModelRefused
 
 _log = logging.getLogger(__name__)
 _REFUSALS = (400, 404, 422)

@@ -20,6 +20,7 @@ from rag.generation.wording import wording
 from rag.language import overview
 from rag.language.scripts import legible
 from rag.lexical import Lexicon, detect_language
+from rag.resilience import CircuitBreaker, Deadline
 from rag.types import Exchange, Passage, Retrieval
 
 PASSAGES = 3
@@ -32,12 +33,17 @@ NEAREST = 3
 
 
 class ExtractiveGenerator:
-    """`embedder` may be one without a model, or fail: then the words decide alone."""
+    """`embedder` may be one without a model. While its `breaker` is open it is not called, and the words decide alone.
+
+    Embedding the sentences may take what is left of the request's deadline, and `least` seconds in any case.
+    """
 
     name = "extractive"
 
-    def __init__(self, embedder: Embedder) -> None:
+    def __init__(self, embedder: Embedder, breaker: CircuitBreaker | None = None, *, least: float = 1.0) -> None:
         self._embedder = embedder
+        self._breaker = breaker or CircuitBreaker("embeddings")
+        self._least = least
         self._lexicons: dict[str | None, Lexicon] = {}
 
     async def answer(self, request: AnswerRequest) -> AsyncGenerator[Piece | Ended, None]:
@@ -55,7 +61,12 @@ class ExtractiveGenerator:
             yield Piece(part if number == 0 else f"\n\n{part}")
         yield Ended("stop", answered=True)
 
-    async def rewrite(self, question: str, history: Sequence[Exchange]) -> str | None:  # noqa: ARG002 - the seam's
+    async def rewrite(
+        self,
+        question: str,  # noqa: ARG002 - the seam's signature
+        history: Sequence[Exchange],  # noqa: ARG002
+        deadline: Deadline | None = None,  # noqa: ARG002
+    ) -> str | None:
         return None
 
     async def close(self) -> None:
@@ -63,13 +74,15 @@ class ExtractiveGenerator:
 
     async def _quotes(self, request: AnswerRequest) -> list[str]:
         sources = excerpts.read(request.retrieval.passages[:PASSAGES])
-        scores = await self._scores(request.retrieval.query, sources)
+        scores = await self._scores(request.retrieval.query, sources, request.deadline or Deadline())
         picked = excerpts.pick(request.question, sources, scores)
         ordered = _in_book_order([source for source in sources if source.passage.number in picked])
         quotes = [excerpts.render(source, picked[source.passage.number]) for source in ordered]
         return quotes or [excerpts.render(sources[0], range(len(sources[0].units)))]
 
-    async def _scores(self, question: str, sources: Sequence[Source]) -> dict[tuple[int, int], float]:
+    async def _scores(
+        self, question: str, sources: Sequence[Source], deadline: Deadline
+    ) -> dict[tuple[int, int], float]:
         """Each candidate's score by (passage number, place)."""
         found = excerpts.candidates(sources)
         texts = [candidate.unit.text for candidate in found]
@@ -84,22 +97,31 @@ class ExtractiveGenerator:
             + SUBJECT_BONUS * _is_subject(asked, lexicon.terms(candidate.unit.text))
             for words, candidate in zip(bm25, found, strict=True)
         ]
-        cosines = await self._cosines(question, found, base)
+        cosines = await self._cosines(question, found, base, deadline)
         return {
             (candidate.number, candidate.unit.place): score + COSINE_WEIGHT * cosine
             for candidate, score, cosine in zip(found, base, cosines, strict=True)
         }
 
-    async def _cosines(self, question: str, found: Sequence[Candidate], base: Sequence[float]) -> list[float]:
+    async def _cosines(
+        self, question: str, found: Sequence[Candidate], base: Sequence[float], deadline: Deadline
+    ) -> list[float]:
         """Stretched cosines of the most promising units; 0 for the others, and for all without a model."""
         cosines = [0.0] * len(found)
         likely = sorted(range(len(found)), key=lambda index: -base[index])[:EMBEDDED_UNITS]
         if not likely or not self._embedder.dimensions or not self._legible(question, found):
             return cosines
+        if not self._breaker.allow():
+            return cosines
         try:
-            vectors = await self._embedder.embed_documents([found[index].unit.text for index in likely])
-            asked = await self._embedder.embed_query(question)
-        except ModelError:
+            async with Deadline(max(self._least, deadline.remaining)).timeout():
+                vectors = await self._embedder.embed_documents([found[index].unit.text for index in likely])
+                asked = await self._embedder.embed_query(question)
+        except ModelError as error:
+            self._breaker.record_failure(error)
+            return cosines
+        except TimeoutError:
+            self._breaker.suspect()  # two dozen sentences may take longer than a question
             return cosines
         for index, cosine in zip(likely, _stretched(vectors @ asked), strict=True):
             cosines[index] = cosine

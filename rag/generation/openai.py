@@ -1,10 +1,7 @@
 """Answers streamed by an OpenAI-compatible chat model: every wait is bounded, a cut answer never passes for whole."""
 
-import asyncio
-import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from openai import AsyncStream
@@ -15,42 +12,41 @@ from rag.generation.base import AnswerRequest, Ended, Piece
 from rag.generation.dialect import Dialect
 from rag.generation.rewriting import rewrite_messages, rewritten
 from rag.generation.sign import SignFilter
-from rag.provider import READER, Provider
+from rag.openai_client import ONCE, READER, OpenAIClient
+from rag.resilience import Deadline, Timeouts
 from rag.types import Exchange, Message, Usage
 
 MAX_TOKENS = 2_000  # a model that thinks first spends some of them on that
 _MOST_CHARACTERS = 60_000  # for servers that take no bound of ours
 _REWRITE_TOKENS = 300
 _AFTER_THE_END = 2.0  # seconds for the count of tokens, which comes after the last word
+_MAX_STREAM = 32 * 1024 * 1024  # bytes: an event of 300 for each of 60,000 characters, and as much again
+_MAX_LINE = 256 * 1024
+_PROBE = (Message("user", "Answer with one word: ready?"),)
+_PROBE_TOKENS = 16
 
 FinishReason = Literal["stop", "length"]
 
 
-@dataclass(frozen=True, slots=True)
-class ModelWaits:
-    """The longest waits, in seconds: for the first words, for every further event, for the whole, for a rewriting."""
-
-    first: float = 40.0
-    between: float = 25.0
-    whole: float = 240.0
-    rewrite: float = 7.0
-
-
 class OpenAIGenerator:
-    """Closes the provider with itself."""
+    """A chat model of one server. `close` closes the client, too.
+
+    A request's Deadline bounds the wait for the first words; `timeouts` bounds what follows, and the first words of
+    requests without a deadline.
+    """
 
     def __init__(
         self,
-        provider: Provider,
+        client: OpenAIClient,
         *,
         model: str = "gpt-5.4-mini",
         max_tokens: int = MAX_TOKENS,
-        waits: ModelWaits | None = None,
+        timeouts: Timeouts | None = None,
     ) -> None:
-        self._provider = provider
+        self._client = client
         self._model = model
         self._max_tokens = max_tokens
-        self._waits = waits or ModelWaits()
+        self._timeouts = timeouts or Timeouts()
         self._dialect = Dialect()
 
     @property
@@ -59,15 +55,53 @@ class OpenAIGenerator:
 
     async def answer(self, request: AnswerRequest) -> AsyncGenerator[Piece | Ended, None]:
         """Streams the model's words without the sign that the book does not hold the answer. Raises ModelError."""
-        reading = _Reading(self._waits)
-        stream = await self._open(request.messages, reading)
+        deadline = request.deadline or Deadline(self._timeouts.question)
+        async with aclosing(self._stream(request.messages, deadline, self._max_tokens)) as items:
+            async for item in items:
+                yield item
+
+    async def probe(self) -> None:
+        """Ask for one word and read the answer to its end. Raises ModelError when readers would get none."""
+        written, deadline = "", Deadline(self._timeouts.question)
+        async with aclosing(self._stream(_PROBE, deadline, _PROBE_TOKENS)) as items:
+            async for item in items:
+                if isinstance(item, Piece):
+                    written += item.text
+                elif not written.strip() and item.finish_reason != "length":  # a model that thinks has no words left
+                    raise self._client.unreadable("answered without a word")
+
+    async def rewrite(self, question: str, history: Sequence[Exchange], deadline: Deadline | None = None) -> str | None:
+        """None for a first question, and for an answer of the model that is no question to search for."""
+        if not history:
+            return None
+        messages = _wire(rewrite_messages(question, history))
+
+        async def ask(options: dict[str, Any]) -> object:
+            body = {"model": self._model, "messages": messages, **options}
+            return await self._client.call(lambda sdk: sdk.post("/chat/completions", cast_to=object, body=body), ONCE)
+
+        try:
+            async with (deadline or Deadline()).share(self._timeouts.rewrite).timeout():
+                answer = await self._dialect.send(ask, max_tokens=_REWRITE_TOKENS, stream=False)
+        except TimeoutError:
+            raise self._silent() from None
+        return rewritten(_content(answer), question)
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def _stream(
+        self, messages: Sequence[Message], deadline: Deadline, max_tokens: int
+    ) -> AsyncGenerator[Piece | Ended, None]:
+        reading = _Reading(deadline, self._timeouts)
+        stream = await self._open(messages, deadline, max_tokens)
         sign = SignFilter()
         try:
-            async with aclosing(self._provider.events(stream, reading.wait)) as chunks:
+            async with aclosing(self._client.events(stream, reading.wait)) as chunks:
                 async for chunk in chunks:
                     if text := sign.feed(reading.take(chunk)):
                         yield Piece(text, answered=sign.answered)
-                    if reading.written > _MOST_CHARACTERS:
+                    if reading.written >= _MOST_CHARACTERS:
                         reading.finish_reason = "length"
                         break
         except ModelError:
@@ -76,63 +110,47 @@ class OpenAIGenerator:
         finish = self._finish(reading.finish_reason)
         if text := sign.finish():
             yield Piece(text, answered=sign.answered)
-        usage = reading.usage or _estimated(request.messages, reading)
-        yield Ended(finish, answered=sign.answered, usage=usage)
+        yield Ended(finish, answered=sign.answered, usage=reading.usage or _estimated(messages, reading))
 
-    async def rewrite(self, question: str, history: Sequence[Exchange]) -> str | None:
-        """None for a first question, and for an answer of the model that is no question to search for."""
-        if not history:
-            return None
-        messages = _wire(rewrite_messages(question, history))
-        patience = replace(READER, tries=1, timeout=self._waits.rewrite)
-
-        async def ask(options: dict[str, Any]) -> object:
-            body = {"model": self._model, "messages": messages, **options}
-            return await self._provider.call(
-                lambda client: client.post("/chat/completions", cast_to=object, body=body), patience
-            )
-
-        answer = await self._dialect.send(ask, max_tokens=_REWRITE_TOKENS, stream=False)
-        return rewritten(_content(answer), question)
-
-    async def close(self) -> None:
-        await self._provider.close()
-
-    async def _open(self, messages: Sequence[Message], reading: "_Reading") -> AsyncStream[object]:
+    async def _open(self, messages: Sequence[Message], deadline: Deadline, max_tokens: int) -> AsyncStream[object]:
         body = {"model": self._model, "messages": _wire(messages), "stream": True}
 
         async def ask(options: dict[str, Any]) -> AsyncStream[object]:
-            return await self._provider.call(
-                lambda client: client.post(
+            return await self._client.call(
+                lambda sdk: sdk.post(
                     "/chat/completions",
                     cast_to=object,  # the SDK's own types take longer to make than all else a word needs
                     body={**body, **options},
                     stream=True,
                     stream_cls=AsyncStream[object],
                 ),
-                replace(READER, waiting=min(READER.waiting, self._waits.first / 2), timeout=self._waits.first),
+                READER,
+                max_body=_MAX_STREAM,
+                max_line=_MAX_LINE,
             )
 
         try:
-            async with asyncio.timeout(reading.wait()):
-                return await self._dialect.send(ask, max_tokens=self._max_tokens, stream=True)
+            async with deadline.timeout():
+                return await self._dialect.send(ask, max_tokens=max_tokens, stream=True)
         except TimeoutError:
-            raise ModelUnavailable(f"{self._provider.where} did not answer in time.") from None
+            raise self._silent() from None
+
+    def _silent(self) -> ModelUnavailable:
+        return ModelUnavailable(f"{self._client.where} did not answer in time.")
 
     def _finish(self, reason: str | None) -> FinishReason:
         if reason is None:
-            raise ModelUnavailable(f"{self._provider.where} cut the answer off in the middle.")
+            raise ModelUnavailable(f"{self._client.where} cut the answer off in the middle.")
         if reason == "content_filter":
-            raise ModelError(f"{self._provider.where} withheld the answer: its content filter stopped it.")
+            raise ModelError(f"{self._client.where} withheld the answer: its content filter stopped it.")
         return "length" if reason == "length" else "stop"
 
 
 class _Reading:
     """What has come of an answer so far, and how long to wait for more."""
 
-    def __init__(self, waits: ModelWaits) -> None:
-        self._waits = waits
-        self._began = time.monotonic()
+    def __init__(self, first: Deadline, timeouts: Timeouts) -> None:
+        self._first, self._between, self._whole = first, timeouts.between, Deadline(timeouts.whole)
         self._texts: list[str] = []
         self.written = 0
         self.finish_reason: str | None = None
@@ -146,10 +164,7 @@ class _Reading:
         """Seconds until the next event must be here."""
         if self.finish_reason is not None:
             return _AFTER_THE_END
-        passed = time.monotonic() - self._began
-        if not self.written:
-            return max(0.0, self._waits.first - passed)
-        return max(0.0, min(self._waits.between, self._waits.whole - passed))
+        return self._whole.share(self._between).remaining if self.written else self._first.remaining
 
     def take(self, chunk: object) -> str:
         """The chunk's text. Servers leave out what the API promises, so nothing is taken for granted."""
@@ -166,6 +181,7 @@ class _Reading:
         text = _field(_field(choices[0], "delta"), "content")
         if not isinstance(text, str):
             return ""
+        text = text[: _MOST_CHARACTERS - self.written]
         self._texts.append(text)
         self.written += len(text)
         return text

@@ -6,6 +6,7 @@ weigh history    ->  one sparse and one dense query  ->  store.search  ->  fuse 
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,9 +14,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rag.embedding.base import Embedder
-from rag.errors import IndexEmpty, IndexMismatch
+from rag.errors import IndexEmpty, IndexMismatch, ModelUnavailable, RagError
 from rag.language import overview
 from rag.language.scripts import ENGLISH_MODEL, is_latin
+from rag.resilience import Deadline
 from rag.search import followups, outline, relevance, scoring
 from rag.search.followups import Weighted
 from rag.search.locating import Sought
@@ -25,6 +27,8 @@ from rag.search.relevance import Evidence, Scale
 from rag.search.scoring import Pairs, Scored, Weights
 from rag.store.base import StoreQuery, VectorStore
 from rag.types import Exchange, Hit, Page, Passage, Retrieval, SparseVector
+
+_log = logging.getLogger(__name__)
 
 CANDIDATES = 30
 PAGE_BOOST = 0.05
@@ -37,6 +41,7 @@ OVERVIEW_CHUNKS = 8
 OUTLINE_LEADS = 3
 OUTLINE_SCORE = 1.2
 OWN_PROBES = 9
+CALIBRATION_SECONDS = 30.0
 ENGLISH = "english"
 
 
@@ -70,7 +75,7 @@ class Retriever:
         self._reading: Reading | None = None
         self._read_at = 0.0
         self._scale: tuple[Reading, Scale] | None = None
-        self._calibrating = asyncio.Lock()
+        self._calibrating: asyncio.Task[None] | None = None
 
     async def retrieve(
         self,
@@ -80,12 +85,16 @@ class Retriever:
         history: Sequence[Exchange] = (),
         page: Page | None = None,
         selection: str | None = None,
+        embed: Deadline | None = None,
     ) -> Retrieval:
-        """At most `k` passages; for a question about the book as a whole, those of its outline instead."""
+        """At most `k` passages; for a question about the book as a whole, those of its outline instead.
+
+        The question's vectors are wanted before `embed`, else this is a ModelUnavailable.
+        """
         outlined = await self._outlined(question, page, alone=not history and not selection)
         if outlined:
             return Retrieval(question, outlined, grounded=True, overview=True)
-        ranked = await self._search(question, history, page, selection)
+        ranked = await self._search(question, history, page, selection, embed)
         return Retrieval(question, ranked.passages(k), ranked.grounded, relevance=ranked.relevance)
 
     async def rank(self, question: str, *, history: Sequence[Exchange] = (), page: Page | None = None) -> Ranked:
@@ -101,20 +110,25 @@ class Retriever:
         return Ranked([*first, *rest], ranked.evidence, grounded=True, sought=replace(ranked.sought, weights={}))
 
     async def _search(
-        self, question: str, history: Sequence[Exchange], page: Page | None, selection: str | None
+        self,
+        question: str,
+        history: Sequence[Exchange],
+        page: Page | None,
+        selection: str | None,
+        embed: Deadline | None = None,
     ) -> Ranked:
         reading = await self._current()
         selected = [Weighted(selection[:SELECTION_CHARS], SELECTION_WEIGHT)] if selection and selection.strip() else []
         spoken, meant = followups.spoken(question, history) + selected, followups.meant(question, history) + selected
-        query = await self._query(reading, spoken, meant)
+        query = await self._query(reading, spoken, meant, embed or Deadline())
         limit = CANDIDATES if query.dense is not None else 2 * CANDIDATES  # one list where else there are two
         hits = await self._store.search(query, limit, _kept(history))
         foreign = reading.is_foreign(question)
         scored = _scored(reading, self._weights(reading, query, foreign=foreign), hits, question, page)
         sought = await self._sought(reading, query)
-        evidence = await self._evidence(reading, query, sought.weights, scored, foreign=foreign)
+        evidence = await self._evidence(reading, query, sought.weights, scored, foreign=foreign, wait=embed is None)
         if history and not selection and not followups.depends(question):
-            evidence = (await self._search(question, (), None, None)).evidence  # the history proves nothing
+            evidence = (await self._search(question, (), None, None, embed)).evidence  # the history proves nothing
         return Ranked(scored, evidence, bool(hits) and relevance.is_grounded(evidence), sought)
 
     async def _current(self) -> Reading:
@@ -139,14 +153,20 @@ class Retriever:
             return False
         return not self._english_model or (reading.latin and is_latin(text))
 
-    async def _query(self, reading: Reading, spoken: Sequence[Weighted], meant: Sequence[Weighted]) -> StoreQuery:
+    async def _query(
+        self, reading: Reading, spoken: Sequence[Weighted], meant: Sequence[Weighted], embed: Deadline
+    ) -> StoreQuery:
         sparse = followups.merge((reading.lexicon.query(reading.searched(part.text)), part.weight) for part in spoken)
         if not self._dense(reading, meant[0].text):
             return StoreQuery(sparse)
         texts = [reading.searched(part.text) if self._english_model else part.text for part in meant]
+        try:
+            async with embed.timeout():
+                vectors = await asyncio.gather(*(self._embedder.embed_query(text) for text in texts))
+        except TimeoutError:
+            raise ModelUnavailable("The embedding model did not answer in time.") from None
         if len(texts) == 1:
-            return StoreQuery(sparse, await self._embedder.embed_query(texts[0]))
-        vectors = await asyncio.gather(*(self._embedder.embed_query(text) for text in texts))
+            return StoreQuery(sparse, vectors[0])
         weighted = [(vector, part.weight) for vector, part in zip(vectors, meant, strict=True)]
         return StoreQuery(sparse, followups.blend(weighted))
 
@@ -173,23 +193,36 @@ class Retriever:
         scored: Sequence[Scored],
         *,
         foreign: bool,
+        wait: bool,
     ) -> Evidence:
         hits = [item.hit for item in scored]
         best = max((hit.bm25 for hit in hits), default=0.0)
         held = relevance.coverage(weights, [hit.terms for hit in hits[:COVERING]])
         mass = sum(weights.values())
-        cosine = await self._cosine(reading, hits) if query.dense is not None else None
+        cosine = await self._cosine(reading, hits, wait=wait) if query.dense is not None else None
         return Evidence(cosine, held, best / mass if mass else 0.0, foreign, polyglot=not self._english_model)
 
-    async def _cosine(self, reading: Reading, hits: Sequence[Hit]) -> float | None:
-        """The best window's cosine on MiniLM's scale."""
+    async def _cosine(self, reading: Reading, hits: Sequence[Hit], *, wait: bool) -> float | None:
+        """The best window's cosine on MiniLM's scale; None while that scale is not known and nobody may `wait`."""
         best = max((hit.window_cosine or hit.chunk_cosine for hit in hits), default=0.0)
         if self._english_model:
             return best
-        async with self._calibrating:
-            if self._scale is None or self._scale[0] is not reading:
-                self._scale = (reading, await self._calibrate(reading))
+        if self._scale is None or self._scale[0] is not reading:
+            if self._calibrating is None or self._calibrating.done():
+                self._calibrating = asyncio.create_task(self._calibrated(reading), name="calibrate")
+            if wait:
+                await asyncio.wait({self._calibrating})
+        if self._scale is None or self._scale[0] is not reading:
+            return None
         return relevance.rescaled(best, self._scale[1])
+
+    async def _calibrated(self, reading: Reading) -> None:
+        """Measure the model's scale for this index. Beside the questions: a failure is tried again by a later one."""
+        try:
+            async with asyncio.timeout(CALIBRATION_SECONDS):
+                self._scale = (reading, await self._calibrate(reading))
+        except (RagError, TimeoutError) as error:
+            _log.warning("the embedding model's cosines were not calibrated: %s", error or "it took too long")
 
     async def _calibrate(self, reading: Reading) -> Scale:
         """Asks the index what it cannot know and what it must know."""

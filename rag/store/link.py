@@ -1,5 +1,7 @@
 """The connection to a Qdrant server: one client, bounded retries, every failure one sentence that names the host.
 
+With a breaker a server that failed is not called again until its probe succeeded, and a call takes no longer than
+`timeout`, repetitions included: readers wait for it. Without one, for an ingest, each repetition may take that long.
 gRPC is tried first where it is preferred; a server that does not speak it is asked over REST from then on.
 The text of the client's own exceptions stays out of ours: it may hold the key.
 """
@@ -19,6 +21,7 @@ from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from rag.errors import StoreUnavailable
+from rag.resilience import CircuitBreaker
 
 Answer = TypeVar("Answer")
 _PAUSES = (0.2, 1.0)  # seconds before the second and the third try
@@ -44,7 +47,9 @@ class Link:
         timeout: float,
         prefer_grpc: bool = True,
         client: AsyncQdrantClient | None = None,
+        breaker: CircuitBreaker | None = None,
     ) -> None:
+        self._breaker = breaker
         self.host = urlsplit(url).netloc.rpartition("@")[2] or "the server"
         self._url = url
         self._key = api_key
@@ -56,6 +61,26 @@ class Link:
 
     async def run(self, call: Callable[[AsyncQdrantClient], Awaitable[Answer]]) -> Answer:
         """One call, repeated when the server is busy: none here does harm twice. Raises StoreUnavailable, Missing."""
+        breaker = self._breaker
+        if breaker is None:
+            return await self._repeated(call)
+        if not breaker.allow():
+            raise StoreUnavailable(f"The Qdrant server at {self.host} failed a moment ago, and has not answered since.")
+        try:
+            return await self.probe(call)
+        except StoreUnavailable as error:
+            breaker.record_failure(error)
+            raise
+
+    async def probe(self, call: Callable[[AsyncQdrantClient], Awaitable[Answer]]) -> Answer:
+        """As `run`, whatever the breaker says, and within `timeout` seconds in all."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._repeated(call)
+        except TimeoutError:
+            raise StoreUnavailable(self._sentence(504)) from None
+
+    async def _repeated(self, call: Callable[[AsyncQdrantClient], Awaitable[Answer]]) -> Answer:
         for pause in (*_PAUSES, None):
             try:
                 return await call(await self._connected())

@@ -14,6 +14,7 @@ from qdrant_client import AsyncQdrantClient, models
 
 from rag.embedding.base import Vectors
 from rag.errors import IndexEmpty, IndexMismatch
+from rag.resilience import CircuitBreaker
 from rag.store import search as searching
 from rag.store.base import IndexConfig, StoreQuery
 from rag.store.known import Known
@@ -88,7 +89,11 @@ async def find(link: Link, name: str) -> Index | None:
 
 
 class ServerStore:
-    """The VectorStore over a Qdrant server. `timeout` is seconds for one call."""
+    """The VectorStore over a Qdrant server. `timeout` is seconds for one call.
+
+    `breaker` keeps readers from a server that does not answer: it gets this store's probe, and `timeout` then includes
+    the repetitions of a call.
+    """
 
     def __init__(
         self,
@@ -99,13 +104,20 @@ class ServerStore:
         timeout: float = 5.0,
         prefer_grpc: bool = True,
         client: AsyncQdrantClient | None = None,
+        breaker: CircuitBreaker | None = None,
     ) -> None:
-        self._link = Link(url, api_key, timeout=timeout, prefer_grpc=prefer_grpc, client=client)
+        if breaker is not None:
+            breaker.probe = self._probe
+        self._link = Link(url, api_key, timeout=timeout, prefer_grpc=prefer_grpc, client=client, breaker=breaker)
         self._name = collection
         self._index: Index | None = None
 
     async def open(self) -> None:
         """Nothing to do: the first question connects, and says so when it cannot."""
+
+    async def _probe(self) -> None:
+        """Raises StoreUnavailable while the server is of no use."""
+        await self._link.probe(lambda client: client.get_aliases())
 
     async def close(self) -> None:
         self._index = None

@@ -10,13 +10,12 @@ from typing import Any, TypeVar
 
 import pytest
 
-from rag.answers.breaker import Breaker
-from rag.answers.chat import Waits
 from rag.build import build_pipeline
 from rag.errors import InvalidQuestion
 from rag.events import ChatEvent, Cited, Delta, Done, Failed, Notice, Retrieved, Searching, Started
 from rag.generation.base import NOT_IN_BOOK
 from rag.pipeline import Pipeline
+from rag.resilience import Timeouts
 from rag.settings import Settings
 from rag.types import Exchange
 from tests.support.openai_script import Behaviour, Cut, Garbage, Refuse, Say, Stall, StreamError
@@ -26,7 +25,7 @@ from tests.support.small_book import PAGES, book_settings, index
 UPRIGHT = "How does a PID controller keep the robot upright?"
 OFF_TOPIC = "Which wine goes with grilled salmon?"
 PID_LINK = "https://book.example/docs/part-1/control#pid"
-QUICK = Waits(rewrite=0.5, search=3.0, first=0.7, between=0.7)
+QUICK = Timeouts(question=6.0, rewrite=0.5, embed=0.7, search=3.0, between=0.7)
 
 Event = TypeVar("Event")
 Open = Callable[..., Any]
@@ -48,7 +47,7 @@ async def opened(indexed: Path, tmp_path: Path) -> AsyncIterator[Open]:
 
         async def open_pipeline(server: OpenAIServer | None = None, **changes: Any) -> Pipeline:
             settings = settings_for(tmp_path / "book", server, **changes)
-            return await stack.enter_async_context(build_pipeline(settings, waits=QUICK))
+            return await stack.enter_async_context(build_pipeline(settings, timeouts=QUICK))
 
         yield open_pipeline
 
@@ -161,7 +160,7 @@ async def test_a_model_streams_and_is_cited(opened: Open, openai_server: OpenAIS
 
 async def test_what_a_model_invents_never_gets_out(opened: Open, openai_server: OpenAIServer) -> None:
     openai_server.next(
-        Say("It corrects the error [1][99], see [this](http://evil.example).\n\n[1]: http://evil.example")
+        Say("It corrects the error [1][99], see [this](http://evil.example).\n\n[1]: http://evil.example"), route="chat"
     )
     done = only(await told(await opened(openai_server)), Done)
     assert done.answer.startswith(
@@ -171,7 +170,9 @@ async def test_what_a_model_invents_never_gets_out(opened: Open, openai_server: 
 
 
 async def test_a_model_that_finds_nothing_cites_nothing(opened: Open, openai_server: OpenAIServer) -> None:
-    openai_server.next(Say(f"{NOT_IN_BOOK} The book does not say; the nearest section is PID control [1]."))
+    openai_server.next(
+        Say(f"{NOT_IN_BOOK} The book does not say; the nearest section is PID control [1]."), route="chat"
+    )
     events = await told(await opened(openai_server))
     done = only(events, Done)
     assert not done.answered
@@ -199,13 +200,13 @@ async def test_a_follow_up_is_rewritten_and_its_failure_harms_nothing(
 ) -> None:
     pipeline = await opened(openai_server)
     history = [Exchange("What is the zero moment point?", "It must stay inside the support polygon [1].")]
-    openai_server.next(Say("Why must the zero moment point stay inside the support polygon?"))
+    openai_server.next(Say("Why must the zero moment point stay inside the support polygon?"), route="chat")
     events = await told(pipeline, "Why must it?", history)
     assert only(events, Searching).query == "Why must the zero moment point stay inside the support polygon?"
     assert only(events, Retrieved).passages[0].chunk.title == "The zero moment point"
     assert prompt_of(openai_server).endswith("Why must it?")
     for trouble in (Refuse(503), Stall(), Garbage()):
-        openai_server.next(trouble)
+        openai_server.next(trouble, route="chat")
         events = await told(pipeline, "Why must it?", history)
         assert only(events, Searching).query == "Why must it?"
         assert only(events, Retrieved).passages[0].chunk.title == "The zero moment point"
@@ -244,7 +245,7 @@ async def test_trouble_before_the_first_word_gives_the_book_s_own_words(
 ) -> None:
     pipeline = await opened(openai_server)
     openai_server.always(trouble, route="chat")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         events = await told(pipeline)
     notice, done = only(events, Notice), only(events, Done)
     assert notice.code == "degraded"
@@ -253,6 +254,7 @@ async def test_trouble_before_the_first_word_gives_the_book_s_own_words(
     assert done.answered
     assert "A PID controller keeps the robot upright" in done.answer
     openai_server.always(None, route="chat")
+    await recovered(pipeline)
     assert not [event for event in await told(pipeline) if isinstance(event, Notice)], "what is degraded is not kept"
 
 
@@ -262,7 +264,7 @@ async def test_trouble_in_mid_stream_is_never_a_whole_answer(
 ) -> None:
     pipeline = await opened(openai_server)
     openai_server.next(trouble, route="chat")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         events = await told(pipeline)
     assert text_of(events)
     failed = only(events, Failed)
@@ -270,11 +272,12 @@ async def test_trouble_in_mid_stream_is_never_a_whole_answer(
     assert failed.retryable
     assert failed.code in ("model_unavailable", "model_error")
     assert not [event for event in events if isinstance(event, Done)]
+    await recovered(pipeline)
     assert isinstance((await told(pipeline))[-1], Done), "a failed answer is not kept"
 
 
 async def test_an_answer_at_its_length_limit_says_so(opened: Open, openai_server: OpenAIServer) -> None:
-    openai_server.next(Say("It corrects the error [1] and", finish_reason="length"))
+    openai_server.next(Say("It corrects the error [1] and", finish_reason="length"), route="chat")
     events = await told(await opened(openai_server))
     assert only(events, Notice).code == "length"
     assert only(events, Done).finish_reason == "length"
@@ -304,7 +307,7 @@ async def test_the_budget_is_spent_by_what_was_used(opened: Open, openai_server:
 async def test_without_vectors_the_words_are_searched(openai_server: OpenAIServer, tmp_path: Path) -> None:
     settings = settings_for(tmp_path, openai_server, embedder="openai")
     assert (await index(settings)).status == "completed"
-    async with build_pipeline(settings, waits=QUICK) as pipeline:
+    async with build_pipeline(settings, timeouts=QUICK) as pipeline:
         assert not [event for event in await told(pipeline) if isinstance(event, Notice)]
         for trouble in (Refuse(503, retry_after=60), Stall()):
             openai_server.always(trouble, route="embeddings")
@@ -314,35 +317,34 @@ async def test_without_vectors_the_words_are_searched(openai_server: OpenAIServe
             assert only(events, Done).answered
             assert (await pipeline.search("PID controller keeps robots upright", 3)).passages[0].chunk.link == PID_LINK
     openai_server.always(Refuse(401))
-    async with build_pipeline(settings, waits=QUICK) as pipeline:
+    async with build_pipeline(settings, timeouts=QUICK) as pipeline:
         events = await told(pipeline)
         assert [event.code for event in events if isinstance(event, Notice)] == ["degraded", "degraded"]
         assert only(events, Done).answered
 
 
+async def recovered(pipeline: Pipeline) -> None:
+    """Until nothing is down any more: the probes' business, and nobody's else."""
+    async with asyncio.timeout(15):
+        while (await pipeline.status()).down:  # noqa: ASYNC110 - it is asked for
+            await asyncio.sleep(0.05)
+
+
 async def test_only_one_question_waits_for_a_silent_embedder(openai_server: OpenAIServer, tmp_path: Path) -> None:
     settings = settings_for(tmp_path, openai_server, embedder="openai")
     assert (await index(settings)).status == "completed"
-    async with build_pipeline(settings, waits=QUICK) as pipeline:
+    async with build_pipeline(settings, timeouts=QUICK) as pipeline:
         await told(pipeline)
         openai_server.always(Stall(), route="embeddings")
         asked = len(openai_server.requests("embeddings"))
         for number in range(4):
+            began = time.perf_counter()
             events = await told(pipeline, f"How does the PID controller keep robot {number} upright?")
             assert only(events, Notice).code == "degraded"
-        assert len(openai_server.requests("embeddings")) == asked + 1
-
-
-def test_an_open_breaker_admits_one_try_at_a_time() -> None:
-    breaker = Breaker(seconds=0.05)
-    assert breaker.admits()
-    assert breaker.admits()
-    breaker.was_silent()
-    assert not breaker.admits()
-    time.sleep(0.06)
-    assert [breaker.admits(), breaker.admits()] == [True, False]
-    breaker.answered()
-    assert [breaker.admits(), breaker.admits()] == [True, True]
+            assert number == 0 or time.perf_counter() - began < 0.7, "the breaker is open"
+        words = [one for one in openai_server.requests("embeddings")[asked:] if one.body["input"] != ["book"]]
+        assert len(words) == 1, "the others are the breaker's own probes"
+        assert "embeddings" in (await pipeline.status()).down
 
 
 @pytest.mark.alone

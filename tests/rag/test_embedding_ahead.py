@@ -12,7 +12,7 @@ from rag.embedding.openai import OpenAIEmbedder
 from rag.errors import ContentError, ModelAuthError
 from rag.ingest.cutting import CutDocument
 from rag.ingest.indexing import Embeddings
-from rag.provider import Provider
+from rag.openai_client import OpenAIClient
 from rag.types import Chunk, DocumentRecord, SparseVector
 from tests.support import model_voice
 from tests.support.openai_script import Refuse, Stall
@@ -21,8 +21,8 @@ from tests.support.openai_server import OpenAIServer
 
 @pytest_asyncio.fixture
 async def embedder(openai_server: OpenAIServer) -> AsyncIterator[CachedEmbedder]:
-    provider = Provider(api_key=openai_server.key, base_url=openai_server.base_url)
-    embedder = CachedEmbedder(OpenAIEmbedder(provider, dimensions=8))
+    client = OpenAIClient(api_key=openai_server.key, base_url=openai_server.base_url)
+    embedder = CachedEmbedder(OpenAIEmbedder(client, dimensions=8))
     await embedder.open()
     openai_server.received.clear()
     yield embedder

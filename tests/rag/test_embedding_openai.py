@@ -13,7 +13,7 @@ import pytest_asyncio
 from rag import tokens
 from rag.embedding.openai import MAX_BATCH_TOKENS, OpenAIEmbedder
 from rag.errors import ModelAuthError, ModelError, ModelUnavailable
-from rag.provider import Provider
+from rag.openai_client import OpenAIClient
 from tests.support import model_voice
 from tests.support.openai_script import Distort, Garbage, Refuse, Stall
 from tests.support.openai_server import OpenAIServer
@@ -26,7 +26,7 @@ async def make(openai_server: OpenAIServer) -> AsyncIterator[Make]:
     made: list[OpenAIEmbedder] = []
 
     def embedder(**options: Any) -> OpenAIEmbedder:
-        made.append(OpenAIEmbedder(Provider(api_key=openai_server.key, base_url=openai_server.base_url), **options))
+        made.append(OpenAIEmbedder(OpenAIClient(api_key=openai_server.key, base_url=openai_server.base_url), **options))
         return made[-1]
 
     yield embedder
@@ -230,11 +230,11 @@ async def test_the_first_failure_ends_the_others(make: Make, openai_server: Open
 
 
 async def test_a_wrong_key_and_an_absent_server_are_said_at_once(openai_server: OpenAIServer) -> None:
-    wrong = OpenAIEmbedder(Provider(api_key="sk-wrong", base_url=openai_server.base_url))
+    wrong = OpenAIEmbedder(OpenAIClient(api_key="sk-wrong", base_url=openai_server.base_url))
     with pytest.raises(ModelAuthError, match=r"refused the key \(401\)"):
         await wrong.open()
     await wrong.close()
-    absent = OpenAIEmbedder(Provider(base_url="http://127.0.0.1:9/v1"))
+    absent = OpenAIEmbedder(OpenAIClient(base_url="http://127.0.0.1:9/v1"))
     began = time.perf_counter()
     with pytest.raises(ModelUnavailable, match="cannot be reached"):
         await absent.open()

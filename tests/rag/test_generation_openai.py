@@ -12,15 +12,16 @@ from hypothesis import strategies as st
 
 from rag.errors import ModelAuthError, ModelError, ModelRateLimited, ModelUnavailable
 from rag.generation.base import NOT_IN_BOOK, AnswerRequest, Ended, Generator, Piece
-from rag.generation.openai import ModelWaits, OpenAIGenerator
+from rag.generation.openai import OpenAIGenerator
 from rag.generation.rewriting import rewritten
 from rag.generation.sign import SignFilter
-from rag.provider import Provider
+from rag.openai_client import OpenAIClient
+from rag.resilience import Timeouts
 from rag.types import Exchange, Message, Retrieval
 from tests.support.openai_script import Cut, Garbage, Limits, Refuse, Say, Stall, StreamError
 from tests.support.openai_server import OpenAIServer
 
-WAITS = ModelWaits(first=1.6, between=0.6, whole=5.0, rewrite=1.0)
+TIMEOUTS = Timeouts(question=1.6, between=0.6, whole=5.0, rewrite=1.0)
 PROMPT = """<passage-77 number="1" heading="Control">
 A PID controller corrects the error between the wanted and the measured angle. Bread is baked elsewhere.
 </passage-77>
@@ -37,7 +38,7 @@ How does a PID controller correct the error of a joint?"""
 @pytest_asyncio.fixture
 async def generator(openai_server: OpenAIServer) -> AsyncIterator[OpenAIGenerator]:
     made = OpenAIGenerator(
-        Provider(api_key=openai_server.key, base_url=openai_server.base_url), model="loopback", waits=WAITS
+        OpenAIClient(api_key=openai_server.key, base_url=openai_server.base_url), model="loopback", timeouts=TIMEOUTS
     )
     yield made
     await made.close()
@@ -167,7 +168,7 @@ async def test_a_request_that_is_bad_in_itself_is_refused_once_and_for_all(
 
 
 async def test_a_wrong_key_is_said_without_the_key(openai_server: OpenAIServer) -> None:
-    generator = OpenAIGenerator(Provider(api_key="sk-wrong-1234", base_url=openai_server.base_url))
+    generator = OpenAIGenerator(OpenAIClient(api_key="sk-wrong-1234", base_url=openai_server.base_url))
     with pytest.raises(ModelAuthError, match=r"refused the key \(401\)") as caught:
         await read(generator)
     assert "1234" not in str(caught.value)
@@ -219,7 +220,7 @@ async def test_a_retry_after_reaches_the_caller(generator: OpenAIGenerator, open
 
 
 async def test_a_server_that_is_not_there() -> None:
-    generator = OpenAIGenerator(Provider(base_url="http://127.0.0.1:9/v1"), waits=WAITS)
+    generator = OpenAIGenerator(OpenAIClient(base_url="http://127.0.0.1:9/v1"), timeouts=TIMEOUTS)
     with pytest.raises(ModelUnavailable, match=r"http://127\.0\.0\.1:9/v1 cannot be reached"):
         await read(generator)
     await generator.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rag.embedding.openai import OpenAIEmbedder
-from rag.provider import Provider
+from rag.openai_client import OpenAIClient
 from tests.support.ingesting import Contents, command, contents, environment, finished, ingest, page, write_book
 from tests.support.openai_script import Limits
 from tests.support.openai_server import OpenAIServer
@@ -77,8 +77,8 @@ class World:
         return process.wait() == -signal.SIGKILL
 
     def contents(self, data: Path) -> Contents:
-        provider = Provider(api_key=self.server.key, base_url=self.server.base_url)
-        return contents(data, QUESTIONS, OpenAIEmbedder(provider))
+        client = OpenAIClient(api_key=self.server.key, base_url=self.server.base_url)
+        return contents(data, QUESTIONS, OpenAIEmbedder(client))
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ import httpx
 import uvicorn
 
 from app import server_options
-from rag.answers.chat import Waits
 from rag.build import build_conversations, build_pipeline
+from rag.resilience import Timeouts
 from rag.settings import Settings
 from web.api import create_app
 from web.services import Services
@@ -39,9 +39,9 @@ class Running:
 
 
 @contextlib.contextmanager
-def running_app(settings: Settings, waits: Waits | None = None, *, port: int = 0) -> Iterator[Running]:
-    """What `app.build` builds; `waits` shortens what a reader waits for; `port` is one it has had before."""
-    services = Services(settings, build_pipeline(settings, waits=waits), build_conversations(settings))
+def running_app(settings: Settings, timeouts: Timeouts | None = None, *, port: int = 0) -> Iterator[Running]:
+    """What `app.build` builds; `timeouts` shortens what a reader waits for; `port` is one it has had before."""
+    services = Services(settings, build_pipeline(settings, timeouts=timeouts), build_conversations(settings))
     app = mount(create_app(services), services)
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

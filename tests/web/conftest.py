@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rag.answers.chat import Waits
+from rag.resilience import Timeouts
 from rag.settings import Settings
 from tests.support.books import write_book
 from tests.support.openai_server import OpenAIServer
@@ -57,7 +57,7 @@ def start(tmp_path: Path, indexes: Indexes) -> Iterator[Start]:
     content, data = write_book(tmp_path / "content"), tmp_path / "data"
     with ExitStack() as stack:
 
-        def begin(ready: bool = True, new: bool = False, waits: Waits | None = None, **settings: Any) -> Running:
+        def begin(ready: bool = True, new: bool = False, timeouts: Timeouts | None = None, **settings: Any) -> Running:
             if ready and not new and not data.exists():
                 indexes.copy(data, hosted="openai_base_url" in settings)
             usual: dict[str, Any] = {
@@ -67,7 +67,7 @@ def start(tmp_path: Path, indexes: Indexes) -> Iterator[Start]:
                 "rate_limit": "10000/minute",
                 "book_url": BOOK_URL,
             }
-            running = stack.enter_context(running_app(Settings(**(usual | settings)), waits))
+            running = stack.enter_context(running_app(Settings(**(usual | settings)), timeouts))
             if ready:
                 running.wait_for_index()
             return running

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rag.answers.chat import Waits
+from rag.resilience import Timeouts
 from tests.support.openai_script import Behaviour, Cut, Garbage, Refuse, Stall, StreamError
 from tests.support.openai_server import OpenAIServer
 from tests.web.conftest import Start, ask, only
@@ -20,6 +20,14 @@ BEFORE: dict[str, Behaviour] = {
     "the server is away": Refuse(503),
     "nonsense comes back": Garbage(),
 }
+
+
+def wait_until_well(url: str, seconds: float = 15) -> None:
+    """Until nothing is down any more: a breaker's probe finds out, and no reader."""
+    deadline = time.monotonic() + seconds
+    while down := httpx.get(f"{url}/health", timeout=10).json()["down"]:
+        assert time.monotonic() < deadline, f"{down} is still down"
+        time.sleep(0.2)
 
 
 @pytest.mark.parametrize("behaviour", BEFORE.values(), ids=BEFORE.keys())
@@ -36,7 +44,9 @@ def test_before_the_first_token_the_book_itself_answers(
     assert openai_server.key not in str(events)
     done = only(events, "done")
     assert "halves the range" in done["answer"]
+    assert httpx.get(f"{app.url}/health", timeout=10).json()["down"] == ["chat"]
     openai_server.always(None, route="chat")
+    wait_until_well(app.url)
     assert not [e for e in ask(app.url, QUESTION + " Tell me.") if e["type"] == "notice"], "recovery needs nobody"
 
 
@@ -52,10 +62,12 @@ def test_in_mid_stream_it_is_an_error_and_not_a_whole_answer(
     assert error["retryable"] is True
     assert error["error"] == error["message"]
     assert "request_id" in error
+    wait_until_well(app.url)
     openai_server.next(behaviour, route="chat")
     answer = httpx.post(f"{app.url}/chat", json={"question": QUESTION, "stream": False}, timeout=30)
     assert answer.status_code in {502, 503}
     assert "answer" not in answer.json()
+    wait_until_well(app.url)
     assert only(ask(app.url, QUESTION), "done")["answered"], "a broken answer is not kept"
 
 
@@ -91,7 +103,7 @@ def test_a_spent_budget_is_said_and_survived(
 def test_a_silent_model_does_not_hold_a_reader(
     start: Start, openai_settings: dict[str, Any], openai_server: OpenAIServer
 ) -> None:
-    app = start(waits=Waits(first=1.0), **openai_settings)
+    app = start(timeouts=Timeouts(question=2.0), **openai_settings)
     openai_server.always(Stall(), route="chat")
     began = time.perf_counter()
     events = ask(app.url, QUESTION)

@@ -50,10 +50,14 @@ def _building(job: JobSnapshot, *, first: bool) -> str:
 
 
 def _model_note(status: Status) -> str:
+    if "chat" in status.down:
+        return _note("problem", "The language model does not answer at the moment. Until it does, the book is quoted.")
+    if "embeddings" in status.down:
+        return _note(
+            "problem", "The search by meaning does not answer at the moment. Until it does, words are searched."
+        )
     if status.mode == "offline":
         return _note("info", "Offline mode: no language model is used. Answers are the book’s own sentences.")
-    if not status.model_connected:
-        return _note("problem", "The language model does not answer at the moment. Until it does, the book is quoted.")
     return ""
 
 

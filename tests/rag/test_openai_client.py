@@ -1,4 +1,4 @@
-"""The border to the SDK: nothing foreign passes it, no key is ever said, and patience has an end."""
+"""The border to the SDK: nothing foreign passes it, no key is ever said, and policy has an end."""
 
 import asyncio
 import base64
@@ -13,12 +13,12 @@ import pytest
 from openai import OpenAIError
 
 from rag.errors import ModelAuthError, ModelError, ModelRateLimited, ModelUnavailable, RagError
-from rag.provider import CHECK, INGEST, READER, ModelRefused, Patience, Provider, retry_after
+from rag.openai_client import CHECK, INGEST, READER, ModelRefused, OpenAIClient, RetryPolicy, retry_after
 from tests.support.openai_script import Garbage, Refuse, Stall
 from tests.support.openai_server import OpenAIServer
 
 KEY = "sk-very-secret-key-0123456789"
-QUICK = Patience(tries=4, waiting=3.0, timeout=10.0)
+QUICK = RetryPolicy(tries=4, max_wait=3.0, timeout=10.0)
 REQUEST = httpx2.Request("POST", "https://models.example/v1/embeddings")
 
 
@@ -75,8 +75,8 @@ def test_the_tree_of_the_sdk_is_all_there() -> None:
 @pytest.mark.parametrize("error", [*map(_made, SDK_ERRORS), *LEAKS], ids=lambda error: type(error).__name__)
 def test_every_foreign_exception_becomes_a_sentence_of_ours(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    provider = Provider(api_key=KEY, base_url="https://reader:hunter2@models.example:8443/v1?token=abc")
-    with pytest.raises(ModelError) as caught, provider.translated():
+    client = OpenAIClient(api_key=KEY, base_url="https://reader:hunter2@models.example:8443/v1?token=abc")
+    with pytest.raises(ModelError) as caught, client.translated():
         raise error
     sentence = str(caught.value)
     assert sentence.startswith("The model server at https://models.example:8443/v1 ")
@@ -101,20 +101,20 @@ def test_every_foreign_exception_becomes_a_sentence_of_ours(error: Exception, ca
     (openai.UnprocessableEntityError, ModelRefused),
 ])  # fmt: skip
 def test_the_class_says_what_a_caller_can_do(kind: type[Exception], expected: type[RagError]) -> None:
-    with pytest.raises(expected), Provider().translated():
+    with pytest.raises(expected), OpenAIClient().translated():
         raise _made(kind)
 
 
 def test_what_is_ours_and_what_is_asyncios_passes_untouched() -> None:
     for passing in (ModelUnavailable("ours"), StopAsyncIteration(), asyncio.CancelledError(), KeyboardInterrupt()):
-        with pytest.raises(type(passing)) as caught, Provider().translated():
+        with pytest.raises(type(passing)) as caught, OpenAIClient().translated():
             raise passing
         assert caught.value is passing
 
 
 def test_openai_itself_is_called_by_its_name() -> None:
     sentence = r"^OpenAI refused the key \(401\); none is configured\.$"
-    with pytest.raises(ModelAuthError, match=sentence), Provider().translated():
+    with pytest.raises(ModelAuthError, match=sentence), OpenAIClient().translated():
         raise _made(openai.AuthenticationError)
 
 
@@ -125,15 +125,15 @@ def test_openai_itself_is_called_by_its_name() -> None:
     ("http://127.0.0.1:99999/v1", "an address that is not valid"),
 ])  # fmt: skip
 def test_an_address_is_shown_without_its_secrets(base_url: str, shown: str) -> None:
-    assert Provider(base_url=base_url).where == f"The model server at {shown}"
+    assert OpenAIClient(base_url=base_url).where == f"The model server at {shown}"
 
 
-# Patience
+# RetryPolicy
 
 
-async def _probe(provider: Provider, patience: Patience = QUICK) -> object:
-    return await provider.call(
-        lambda client: client.post("/embeddings", cast_to=object, body={"model": "m", "input": ["a"]}), patience
+async def _probe(client: OpenAIClient, policy: RetryPolicy = QUICK) -> object:
+    return await client.call(
+        lambda client: client.post("/embeddings", cast_to=object, body={"model": "m", "input": ["a"]}), policy
     )
 
 
@@ -147,64 +147,64 @@ async def _probe(provider: Provider, patience: Patience = QUICK) -> object:
 async def test_it_waits_as_long_as_the_server_asks(
     openai_server: OpenAIServer, refusals: list[Refuse], least: float
 ) -> None:
-    provider = Provider(api_key=openai_server.key, base_url=openai_server.base_url)
+    client = OpenAIClient(api_key=openai_server.key, base_url=openai_server.base_url)
     openai_server.next(*refusals)
     began = time.perf_counter()
-    assert isinstance(await _probe(provider), dict)
+    assert isinstance(await _probe(client), dict)
     assert time.perf_counter() - began >= least
-    await provider.close()
+    await client.close()
 
 
 async def test_patience_ends_by_number_and_by_time(openai_server: OpenAIServer) -> None:
-    provider = Provider(api_key=openai_server.key, base_url=openai_server.base_url)
+    client = OpenAIClient(api_key=openai_server.key, base_url=openai_server.base_url)
     openai_server.always(Refuse(429, retry_after=0))
     with pytest.raises(ModelRateLimited):
-        await _probe(provider)
+        await _probe(client)
     assert len(openai_server.received) == QUICK.tries
     openai_server.always(Refuse(503, retry_after=3600))
     began = time.perf_counter()
     with pytest.raises(ModelUnavailable) as caught:
-        await _probe(provider)
+        await _probe(client)
     assert caught.value.retry_after == 3600
     assert time.perf_counter() - began < 30
-    await provider.close()
+    await client.close()
 
 
 @pytest.mark.parametrize("refusal", [Refuse(401), Refuse(403), Refuse(404), Refuse(400), Refuse(422), Garbage()])
 async def test_what_will_not_pass_is_not_tried_again(openai_server: OpenAIServer, refusal: Refuse | Garbage) -> None:
-    provider = Provider(api_key=openai_server.key, base_url=openai_server.base_url)
+    client = OpenAIClient(api_key=openai_server.key, base_url=openai_server.base_url)
     openai_server.always(refusal)
     with pytest.raises(ModelError):
-        await _probe(provider)
+        await _probe(client)
     assert len(openai_server.received) == 1
-    await provider.close()
+    await client.close()
 
 
 async def test_silence_is_bounded_and_the_connection_closed(openai_server: OpenAIServer) -> None:
-    provider = Provider(api_key=openai_server.key, base_url=openai_server.base_url)
+    client = OpenAIClient(api_key=openai_server.key, base_url=openai_server.base_url)
     openai_server.always(Stall())
     with pytest.raises(ModelUnavailable, match="did not answer in time"):
-        await _probe(provider, Patience(tries=1, waiting=0.0, timeout=0.8))
+        await _probe(client, RetryPolicy(tries=1, max_wait=0.0, timeout=0.8))
     await asyncio.sleep(0.5)
     assert openai_server.received[-1].disconnected
-    await provider.close()
+    await client.close()
 
 
 def test_somebody_who_reads_waits_less_than_a_job() -> None:
     assert CHECK.timeout <= 2 < READER.timeout < INGEST.timeout
-    assert READER.waiting < 10 < INGEST.waiting
+    assert READER.max_wait < 10 < INGEST.max_wait
 
 
 async def test_the_check_is_real(openai_server: OpenAIServer) -> None:
-    provider = Provider(api_key=openai_server.key, base_url=openai_server.base_url)
-    await provider.check()
+    client = OpenAIClient(api_key=openai_server.key, base_url=openai_server.base_url)
+    await client.check()
     openai_server.limit(models_route=False)
-    await provider.check()
+    await client.check()
     openai_server.always(Refuse(503))
     with pytest.raises(ModelUnavailable):
-        await provider.check()
-    await provider.close()
-    wrong = Provider(api_key=KEY, base_url=openai_server.base_url)
+        await client.check()
+    await client.close()
+    wrong = OpenAIClient(api_key=KEY, base_url=openai_server.base_url)
     openai_server.always(None)
     with pytest.raises(ModelAuthError):
         await wrong.check()
@@ -213,26 +213,26 @@ async def test_the_check_is_real(openai_server: OpenAIServer) -> None:
 
 async def test_a_server_that_needs_no_key(openai_server: OpenAIServer) -> None:
     openai_server.limit(requires_key=False)
-    provider = Provider(base_url=openai_server.base_url)
-    await provider.check()
-    await provider.close()
-    await provider.close()
+    client = OpenAIClient(base_url=openai_server.base_url)
+    await client.check()
+    await client.close()
+    await client.close()
 
 
 @pytest.mark.parametrize("base_url", ["http://", "http://[::1", "http://exa mple/v1", "http://127.0.0.1:99999/v1"])
 async def test_an_address_that_is_none_is_a_sentence_too(base_url: str) -> None:
     with pytest.raises(ModelError, match=r"^The model server at (http://|an address that is not valid )"):
-        await _probe(Provider(base_url=base_url), CHECK)
+        await _probe(OpenAIClient(base_url=base_url), CHECK)
 
 
 async def test_the_key_stays_out_of_the_log(openai_server: OpenAIServer, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    provider = Provider(api_key=KEY, base_url=openai_server.base_url)
+    client = OpenAIClient(api_key=KEY, base_url=openai_server.base_url)
     for refusal in (None, Refuse(400, message=f"bad {KEY} and sk-other-9876543210"), Refuse(500, body=KEY)):
         openai_server.always(refusal)
         with pytest.raises(ModelError):
-            await _probe(provider, CHECK)
-    await provider.close()
+            await _probe(client, CHECK)
+    await client.close()
     assert "answered 400: " in caplog.text
     ours = "\n".join(record.getMessage() for record in caplog.records if record.name.startswith("rag"))
     assert KEY not in caplog.text

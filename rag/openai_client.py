@@ -1,12 +1,11 @@
-"""The model server: one client, one retry policy, and the one place where the SDK's failures become ours.
+"""The client of an OpenAI-compatible server: retries, bounds on what it sends, and the SDK's failures made ours.
 
-    provider = Provider(api_key=..., base_url=...)
-    answer = await provider.call(lambda client: client.post(...), QUICK)
-    async for event in provider.events(stream, seconds): ...
+    client = OpenAIClient(api_key=..., base_url=...)
+    answer = await client.call(lambda sdk: sdk.post(...), READER)
+    async for event in client.events(stream, seconds): ...
 
-Whatever goes wrong comes out as a ModelError whose sentence names the server and what to do, never the key and never
-the server's own words: those go to the log, the key taken out. The SDK takes a second to import and comes with the
-first call, so that what only builds a Provider starts at once.
+Every failure is a ModelError whose sentence names the server and what to do, never the key and never the server's own
+words: those go to the log, the key taken out. The SDK takes a second to import, so it is imported by the first call.
 """
 
 from __future__ import annotations
@@ -39,17 +38,21 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How long one call may take: tries, the seconds spent waiting between them in all, the seconds of each try."""
+class RetryPolicy:
+    """How long one call may take: tries, the seconds spent waiting between them in all, the seconds of each try.
+
+    A reader's call ends sooner where its Deadline does.
+    """
 
     tries: int
-    waiting: float
+    max_wait: float
     timeout: float
 
 
-READER = Patience(tries=3, waiting=4.0, timeout=20.0)  # somebody looks at a cursor
-INGEST = Patience(tries=8, waiting=180.0, timeout=120.0)  # a job that would rather wait than start over
-CHECK = Patience(tries=1, waiting=0.0, timeout=2.0)
+READER = RetryPolicy(tries=3, max_wait=1.5, timeout=20.0)  # somebody looks at a cursor
+ONCE = RetryPolicy(tries=1, max_wait=0.0, timeout=20.0)
+INGEST = RetryPolicy(tries=8, max_wait=180.0, timeout=120.0)  # a job that would rather wait than start over
+CHECK = RetryPolicy(tries=1, max_wait=0.0, timeout=2.0)
 
 
 class ModelRefused(ModelError):
@@ -65,8 +68,8 @@ class ModelRefused(ModelError):
         self.param = param
 
 
-class Provider:
-    """An OpenAI-compatible server. Makes its client when first used; without a key, for servers that need none."""
+class OpenAIClient:
+    """One OpenAI-compatible server, with or without a key. `close` ends its connections; it may be used again."""
 
     def __init__(self, *, api_key: str | None = None, base_url: str | None = None) -> None:
         self._api_key = api_key
@@ -74,29 +77,45 @@ class Provider:
         self.where = f"The model server at {_shown(base_url)}" if base_url else "OpenAI"
 
     @cached_property
-    def _client(self) -> AsyncOpenAI:
+    def _sdk(self) -> AsyncOpenAI:
         import openai
+
+        from rag.bounded_stream import bound_response
 
         return openai.AsyncOpenAI(
             api_key=self._api_key or "none",
             base_url=self._base_url or "https://api.openai.com/v1",
             max_retries=0,  # ours, below: the SDK's sleeps cannot be bounded as a whole
             timeout=openai.Timeout(INGEST.timeout, connect=_CONNECT_SECONDS),
+            default_headers={"accept-encoding": "identity"},
+            http_client=openai.DefaultAsyncHttpxClient(event_hooks={"response": [bound_response]}),
         )
 
-    async def call(self, send: Callable[[AsyncOpenAI], Awaitable[T]], patience: Patience) -> T:
-        """Sends until an answer comes or patience ends. Waits as long as the server asks, if that is within bounds."""
+    async def call(
+        self,
+        send: Callable[[AsyncOpenAI], Awaitable[T]],
+        policy: RetryPolicy,
+        *,
+        max_body: int | None = None,
+        max_line: int | None = None,
+    ) -> T:
+        """Send until an answer comes or the policy ends; waits as long as the server asks, within the policy's bounds.
+
+        An answer of more than `max_body` bytes, or with a line of more than `max_line`, is a ModelUnavailable.
+        """
         with self.translated():
-            client = self._client  # before any clock runs: the first one takes a second to make
+            sdk = self._sdk  # before any clock runs: the first one takes a second to make
+        from rag.bounded_stream import MAX_BODY, Bounds, bounds
+
         waited = 0.0
-        for number in range(1, patience.tries + 1):
+        for number in range(1, policy.tries + 1):
             try:
-                with self.translated():
-                    async with asyncio.timeout(patience.timeout):
-                        return await send(client)
+                with self.translated(), bounds(Bounds(max_body or MAX_BODY, max_line)):
+                    async with asyncio.timeout(policy.timeout):
+                        return await send(sdk)
             except (ModelRateLimited, ModelUnavailable) as error:
                 pause = _pause(error.retry_after, number)
-                if number == patience.tries or waited + pause > patience.waiting:
+                if number == policy.tries or waited + pause > policy.max_wait:
                     raise
                 _log.info("%s Trying again in %.1f s.", error.message, pause)
             await asyncio.sleep(pause)
@@ -124,14 +143,14 @@ class Provider:
     async def check(self) -> None:
         """Asks for something small that costs nothing. Raises ModelError when the server cannot be used."""
         try:
-            await self.call(lambda client: client.get("/models", cast_to=object), CHECK)
+            await self.call(lambda sdk: sdk.get("/models", cast_to=object), CHECK)
         except ModelRefused as refused:  # a server without that route is there all the same
             if refused.status not in (404, 405, 501):
                 raise
 
     async def close(self) -> None:
         """Closing twice does no harm."""
-        client = self.__dict__.pop("_client", None)
+        client = self.__dict__.pop("_sdk", None)
         if client is not None:
             await client.close()
 
