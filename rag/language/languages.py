@@ -70,12 +70,11 @@ def is_foreign(question: str, book_language: str | None) -> bool:
     return language is not None and book_language in _NAMED and _NAMES.get(language) != book_language
 
 
-def shared_words(question: str) -> str:
-    """What a question may share with a book in another language: names and terms, without its own little words.
+def shared_words(question: str, language: str | None) -> str:
+    """What a question in a language may share with a book in another one: names and terms, without its little words.
 
     Of a question in another script than Latin, its Latin words.
     """
-    language = language_of(question)
     if language is not None and language not in _LITTLE_WORDS:
         return " ".join(_LATIN_RUN.findall(question))
     little = _LITTLE_WORDS[language] if language else frozenset()

@@ -8,7 +8,7 @@ from rag.search.scoring import Scored
 from rag.types import Chunk, InnerHeading, Passage
 
 CUT = 0.45
-"""Share of the best score below which a chunk is no longer worth reading."""
+"""Share of the best score, without what headings give, below which a chunk is no longer worth reading."""
 
 MOST_TOKENS = 1000
 LONGEST_OVERLAP = 600
@@ -22,9 +22,10 @@ def passages(scored: Sequence[Scored], k: int, cut: float = CUT, sought: Sought 
     """
     if not scored:
         return ()
+    least = cut * max(item.score - item.heading for item in scored)
     groups: list[list[Scored]] = []
     for item in _distinct(scored):
-        if item.score < cut * scored[0].score:
+        if item.score < least:
             break
         group = next((group for group in groups if _continues(group, item.hit.chunk)), None)
         if group is not None:

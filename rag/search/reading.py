@@ -4,10 +4,12 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cached_property
 
+from rag.language.asking import subject
 from rag.language.cognates import Cognates
-from rag.language.languages import is_foreign, shared_words
+from rag.language.languages import is_foreign, language_of, shared_words
 from rag.language.scripts import is_latin
 from rag.lexical import Lexicon
+from rag.search.topics import HeadingNames
 from rag.store.base import IndexConfig, VectorStore
 from rag.types import DocumentRecord
 
@@ -31,12 +33,20 @@ class Reading:
         headings = (heading.text for document in self.documents for heading in document.headings)
         return Cognates([*self.titles, *headings])
 
+    @cached_property
+    def names(self) -> HeadingNames:
+        return HeadingNames(self.documents)
+
     def is_foreign(self, question: str) -> bool:
-        return is_foreign(question, self.config.language)
+        """Whether the question is in another language than the book; a heading of the book is not."""
+        return is_foreign(question, self.config.language) and not self.names.documents(subject(question))
 
     def searched(self, question: str) -> str:
-        """The question; of one in another language what can stand in the book, and what looks like it there."""
-        return self._cognates.translated(shared_words(question)) if self.is_foreign(question) else question
+        """The question's subject; in another language what can stand in the book, and what looks like it there."""
+        about = subject(question)
+        if not self.is_foreign(question):
+            return about
+        return self._cognates.translated(shared_words(about, language_of(question)))
 
     async def idf(self, terms: Sequence[int], store: VectorStore) -> dict[int, float]:
         unknown = [term for term in dict.fromkeys(terms) if term not in self._idf]

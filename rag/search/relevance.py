@@ -21,6 +21,8 @@ FOREIGN_WORD_WEIGHT = 0.5
 LEXICAL_THRESHOLD = 0.65
 LEXICAL_BM25_WEIGHT = 1.0
 LEAST_SPAN = 0.05
+SURELY_NAMED = 0.9
+"""Likeness to a heading (`rag.search.topics`) from which a name is that of a part of the book."""
 
 OFF_TOPIC = (
     "How long should I boil an egg so that the yolk stays soft?",
@@ -56,7 +58,8 @@ class Evidence:
     """`cosine` is None where there is none to judge by; the other two are shares of the question's idf mass.
 
     `foreign`: the question is in another language than the book, and shares few words with it at best; `polyglot`: the
-    model behind the cosine knows both.
+    model behind the cosine knows both. `named`: how much the likest heading is what a question names that is no
+    sentence; 0 for any other question.
     """
 
     cosine: float | None
@@ -64,6 +67,7 @@ class Evidence:
     bm25: float
     foreign: bool = False
     polyglot: bool = False
+    named: float = 0.0
 
 
 def scale_of(foreign: Sequence[float], own: Sequence[float]) -> Scale:
@@ -89,6 +93,8 @@ def degree(evidence: Evidence) -> float:
     """How far the rule is met: 1 and more is grounded. A question in a foreign language is judged by what little it
     can share with the book.
     """
+    if evidence.named >= SURELY_NAMED:
+        return max(1.0, degree(replace(evidence, named=0.0)))
     fair = _translated(evidence) if evidence.foreign else evidence
     if fair.cosine is None:
         return (fair.coverage + LEXICAL_BM25_WEIGHT * fair.bm25) / LEXICAL_THRESHOLD

@@ -16,7 +16,8 @@ import numpy as np
 from rag.embedding.base import Embedder
 from rag.errors import IndexEmpty, IndexMismatch, ModelUnavailable, RagError
 from rag.language import overview
-from rag.language.scripts import ENGLISH_MODEL, is_latin
+from rag.language.asking import names_something, subject
+from rag.language.scripts import ENGLISH_MODEL, is_latin, words
 from rag.resilience import Deadline
 from rag.search import followups, outline, relevance, scoring
 from rag.search.followups import Weighted
@@ -25,6 +26,7 @@ from rag.search.passages import CUT, passages
 from rag.search.reading import Reading
 from rag.search.relevance import Evidence, Scale
 from rag.search.scoring import Pairs, Scored, Weights
+from rag.search.topics import Topic, heading_terms, names, opening_of, spellings
 from rag.store.base import StoreQuery, VectorStore
 from rag.types import Exchange, Hit, Page, Passage, Retrieval, SparseVector
 
@@ -36,6 +38,9 @@ SELECTION_WEIGHT = 0.5
 SELECTION_CHARS = 2000
 MOST_KEPT = 8
 COVERING = 3
+TOPIC_WEIGHT = 1.6  # of a heading's likeness to a question that only names something
+HEADING_WEIGHT = 0.2  # and to any other question
+HEADING_POWER = 3  # half alike counts an eighth
 READ_AGAIN_SECONDS = 60.0
 OVERVIEW_CHUNKS = 8
 OUTLINE_LEADS = 3
@@ -122,11 +127,14 @@ class Retriever:
         spoken, meant = followups.spoken(question, history) + selected, followups.meant(question, history) + selected
         query = await self._query(reading, spoken, meant, embed or Deadline())
         limit = CANDIDATES if query.dense is not None else 2 * CANDIDATES  # one list where else there are two
-        hits = await self._store.search(query, limit, _kept(history))
+        hits = await self._store.search(query, limit, (*_kept(history), *await self._named(reading, question)))
         foreign = reading.is_foreign(question)
-        scored = _scored(reading, self._weights(reading, query, foreign=foreign), hits, question, page)
+        weights = self._weights(reading, query, foreign=foreign)
+        named, headings = await self._headings(reading, question, hits)
+        scored = _scored(reading, weights, hits, question, page, headings)
         sought = await self._sought(reading, query)
         evidence = await self._evidence(reading, query, sought.weights, scored, foreign=foreign, wait=embed is None)
+        evidence = replace(evidence, named=named)
         if history and not selection and not followups.depends(question):
             evidence = (await self._search(question, (), None, None, embed)).evidence  # the history proves nothing
         return Ranked(scored, evidence, bool(hits) and relevance.is_grounded(evidence), sought)
@@ -159,7 +167,7 @@ class Retriever:
         sparse = followups.merge((reading.lexicon.query(reading.searched(part.text)), part.weight) for part in spoken)
         if not self._dense(reading, meant[0].text):
             return StoreQuery(sparse)
-        texts = [reading.searched(part.text) if self._english_model else part.text for part in meant]
+        texts = [reading.searched(part.text) if self._english_model else subject(part.text) for part in meant]
         try:
             async with embed.timeout():
                 vectors = await asyncio.gather(*(self._embedder.embed_query(text) for text in texts))
@@ -169,6 +177,24 @@ class Retriever:
             return StoreQuery(sparse, vectors[0])
         weighted = [(vector, part.weight) for vector, part in zip(vectors, meant, strict=True)]
         return StoreQuery(sparse, followups.blend(weighted))
+
+    async def _named(self, reading: Reading, question: str) -> list[str]:
+        """The ids of the chunks in which a section begins that has the very name of what is asked for."""
+        about = reading.searched(question)
+        if not names_something(about):
+            return []
+        chunks = [await self._store.chunks_of(path) for path in reading.names.documents(about)]
+        return [opening.id for found in chunks if (opening := opening_of(about, found)) is not None]
+
+    async def _headings(self, reading: Reading, question: str, hits: Sequence[Hit]) -> tuple[float, list[float]]:
+        """How much the likest heading is what the question names, and what its headings add to each hit's score."""
+        about, terms = reading.searched(question), reading.lexicon.terms
+        asked = [await reading.idf(terms(spelt), self._store) for spelt in spellings(about)]
+        idf = await reading.idf(list(heading_terms(asked, hits, terms)), self._store)
+        found = Topic(names(spellings(about)), tuple(asked), terms, idf, reading.names.untitled).likenesses(hits)
+        if not names_something(about):
+            return 0.0, [HEADING_WEIGHT * likeness**HEADING_POWER for likeness in found]
+        return max(found, default=0.0), [TOPIC_WEIGHT * likeness**HEADING_POWER for likeness in found]
 
     def _weights(self, reading: Reading, query: StoreQuery, *, foreign: bool) -> Weights:
         if query.dense is None:
@@ -242,6 +268,8 @@ class Retriever:
             return ()
         if await self._store.config() is None:
             raise IndexEmpty("There is no index yet. Ingest the book first.")
+        if len(words(question)) == 1 and (await self._current()).names.documents(question):
+            return ()  # "modules" of a book that has a chapter of that name
         if not wanted.explicit and page is not None and page.url:
             wanted = replace(wanted, kind="page")
         selected = outline.select(wanted, await self._store.documents(), page)
@@ -259,15 +287,28 @@ def _kept(history: Sequence[Exchange]) -> tuple[str, ...]:
     return tuple(history[-1].cited[:MOST_KEPT]) if history else ()
 
 
-def _scored(reading: Reading, weights: Weights, hits: Sequence[Hit], question: str, page: Page | None) -> list[Scored]:
+def _scored(
+    reading: Reading,
+    weights: Weights,
+    hits: Sequence[Hit],
+    question: str,
+    page: Page | None,
+    headings: Sequence[float],
+) -> list[Scored]:
     fused = scoring.fuse(hits, weights)
-    pairs = Pairs.of(reading.lexicon.terms(question))
+    pairs = Pairs.of(reading.lexicon.terms(subject(question)))
+    bonus = {hit.chunk.id: added for hit, added in zip(hits, headings, strict=True)}
     paired = [
         Scored(item.hit, item.score + weights.pairs * pairs.share(item.hit.terms))
         for item in fused[: scoring.PAIR_DEPTH]
     ]
-    scored = [*paired, *fused[scoring.PAIR_DEPTH :]]
+    rest = fused[scoring.PAIR_DEPTH :]
+    scored = [_raised(item, bonus[item.hit.chunk.id]) for item in (*paired, *rest)]
     return scoring.in_order(scored if page is None else _boosted(scored, page))
+
+
+def _raised(item: Scored, heading: float) -> Scored:
+    return replace(item, score=item.score + heading, heading=heading) if heading else item
 
 
 def _boosted(scored: Iterable[Scored], page: Page) -> Iterable[Scored]:

@@ -36,10 +36,11 @@ LEXICAL = Weights(bm25=0.6, window_bm25=0.4, window_cosine=0.0, chunk_cosine=0.0
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A hit and its fused score, 0 to 1.1 before boosts."""
+    """A hit and its fused score, 0 to 1.1 before boosts; `heading` is the part of it that its headings have given."""
 
     hit: Hit
     score: float
+    heading: float = 0.0
 
 
 def fuse(hits: Sequence[Hit], weights: Weights = HYBRID) -> list[Scored]:

@@ -42,6 +42,6 @@ def test_only_a_question_surely_in_another_language_is_foreign() -> None:
 
 
 def test_names_and_terms_can_be_shared() -> None:
-    assert shared_words("¿Qué es un controlador PID?") == "controlador pid"
-    assert shared_words("什么是ROS 2和URDF？") == "ROS 2 URDF"
-    assert shared_words("量子力学是什么？") == ""
+    assert shared_words("¿Qué es un controlador PID?", "es") == "controlador pid"
+    assert shared_words("什么是ROS 2和URDF？", "zh") == "ROS 2 URDF"
+    assert shared_words("量子力学是什么？", "zh") == ""

@@ -4,7 +4,8 @@ import pytest
 
 from rag.search.locating import Sought
 from rag.search.passages import joined, passages
-from rag.types import InnerHeading
+from rag.search.scoring import Scored
+from rag.types import Hit, InnerHeading
 from tests.support.hits import chunk, scored
 
 
@@ -99,3 +100,9 @@ def heading(line: str, offset: int) -> InnerHeading:
 
 def test_nothing_found_no_passages() -> None:
     assert passages([], 5) == ()
+
+
+def test_what_headings_give_pushes_nothing_below_the_cut() -> None:
+    best = Scored(Hit(chunk("a.md", "The section of that name.")), 2.2, heading=1.4)
+    other = Scored(Hit(chunk("b.md", "What else there is.")), 0.5)
+    assert [passage.chunk.path for passage in passages([best, other], 5)] == ["a.md", "b.md"]

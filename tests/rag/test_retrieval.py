@@ -67,6 +67,23 @@ async def ask(data: Path, question: str, k: int = 5, **more: object) -> Retrieva
         return await retriever.retrieve(question, k=k, **more)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    "form", ["{}", "{}?", "tell me about {}", "what does the book say about {}", "please explain {}"]
+)
+@pytest.mark.parametrize(
+    ("name", "link"), [("rope", "/stores#rope"), ("the fresnel lens", "/lens"), ("trimming the wick", "/oil#trimming")]
+)
+async def test_what_is_named_opens_at_its_heading(data: Path, form: str, name: str, link: str) -> None:
+    found = await ask(data, form.format(name))
+    assert found.grounded
+    assert link in found.passages[0].link
+
+
+async def test_every_way_to_name_a_thing_finds_the_same(data: Path) -> None:
+    bare, told = await ask(data, "oil and wick"), await ask(data, "could you tell me about oil and wick, please?")
+    assert [passage.chunk.id for passage in bare.passages] == [passage.chunk.id for passage in told.passages]
+
+
 async def test_the_best_passage_answers_and_links_to_its_heading(data: Path) -> None:
     found = await ask(data, "When is the rail painted with red lead?")
     assert found.grounded
