@@ -9,8 +9,9 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from rag.errors import ConfigError
+from rag.types import GeneratorName
 
-Flavor = Literal["auto", "docusaurus", "mkdocs", "mdbook", "github"]
+Flavor = Literal["auto", GeneratorName]
 Names = Annotated[list[str], NoDecode]
 RATE_PATTERN = r"^\s*[1-9]\d{0,5}\s*/\s*([1-9]\d{0,3}\s*)?(second|minute|hour|day)s?\s*$"
 

@@ -30,14 +30,28 @@ def deep_link(url: str, anchor: str | None) -> str:
     return f"{url}#{quote(anchor, safe=_FRAGMENT_SAFE)}" if anchor else url
 
 
+GeneratorName = Literal["docusaurus", "mkdocs", "mdbook", "github", "sphinx", "vitepress", "starlight", "hugo", "other"]
+"""What publishes a book; `other` is none that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inclusion:
+    """A piece of a document's text that its file only names: the places of the two, half open, and their line ends."""
+
+    text: tuple[int, int]
+    file: tuple[int, int]
+    line_ends: tuple[int, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """One Markdown file. `path` is relative to the content root, with forward slashes.
 
     `trail` holds the labels of the folders above it ("Part 2"), `url` the page's published URL without
     a fragment, `sha256` the hash of everything its chunks depend on: the bytes, the URL and the trail. `flavor` is
-    the generator that publishes it: its rules give the headings their anchors. `text` has line ends folded to newlines
-    and no byte order mark; every offset counts in it.
+    the generator that publishes it: its rules give the headings their anchors; `options` are what its configuration
+    file switches on. `text` has line ends folded to newlines and no byte order mark, and holds what the file includes;
+    every offset counts in it.
     """
 
     path: str
@@ -47,7 +61,9 @@ class Document:
     url: str
     trail: tuple[str, ...] = ()
     description: str = ""
-    flavor: Literal["docusaurus", "mkdocs", "mdbook", "github"] = "docusaurus"
+    flavor: GeneratorName = "docusaurus"
+    options: frozenset[str] = frozenset()
+    inclusions: tuple[Inclusion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

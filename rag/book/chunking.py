@@ -10,7 +10,8 @@ may stand in the heading path alone. Only the sentence before a cut in a paragra
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from uuid import UUID, uuid5
 
@@ -20,7 +21,7 @@ from rag.book.markdown import Page, page_of
 from rag.book.packing import Group, Packer
 from rag.book.pieces import Ruler
 from rag.book.splitting import Splitter
-from rag.types import Chunk, Document
+from rag.types import Chunk, Document, Inclusion
 
 CHUNKER_VERSION = "2"
 
@@ -52,7 +53,30 @@ def split(document: Document, *, limit: int = 500, overlap: int = 50) -> list[Ch
         made = _chunk(document, page, ruler, group, limit, len(chunks), seen)
         if made is not None:
             chunks.append(made)
-    return chunks
+    return [_in_file(chunk, document.inclusions) for chunk in chunks] if document.inclusions else chunks
+
+
+def _in_file(chunk: Chunk, inclusions: Sequence[Inclusion]) -> Chunk:
+    """The chunk with its place in the file, which only names what it includes."""
+    (first, line), (end, after) = (
+        _place(inclusions, place, number, at)
+        for at, (place, number) in enumerate(zip(chunk.chars, chunk.lines, strict=True))
+    )
+    return replace(chunk, chars=(first, end), lines=(line, max(after, line + 1)))
+
+
+def _place(inclusions: Sequence[Inclusion], place: int, line: int, end: int) -> tuple[int, int]:
+    """A place and a line of the text in the file; within an inclusion those of its directive."""
+    shift = lines = 0
+    for inclusion in inclusions:
+        start, after = inclusion.text
+        if place < start or (end and place == start):
+            break
+        if place < after or (end and place == after):
+            return inclusion.file[end], line - lines
+        shift = after - inclusion.file[1]
+        lines += inclusion.line_ends[0] - inclusion.line_ends[1]
+    return place - shift, line - lines
 
 
 def _chunk(

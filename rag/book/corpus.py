@@ -8,28 +8,37 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rag.book.anchors import Generator
 from rag.book.decoding import decode, is_binary
 from rag.book.frontmatter import read_yaml, split_front_matter
-from rag.book.routes import EXTENSION, Site, guess_flavor, is_published, strip_number_prefix, url_of
-from rag.book.summary import chapter_titles, is_summary
+from rag.book.generators import generator_for, options_of, recognise
+from rag.book.generators.base import Generator, Tree
+from rag.book.generators.mdbook import chapter_titles
+from rag.book.includes import expand
+from rag.book.routes import EXTENSION, Site, strip_number_prefix
 from rag.errors import ContentError
 from rag.events import FileProblem
-from rag.types import Document
+from rag.types import Document, GeneratorName, Inclusion
 
 EXTENSIONS = (".md", ".mdx", ".markdown")
 LARGEST_FILE = 20_000_000  # bytes
 MOST_FILES = 50_000
 _SKIPPED = frozenset({"node_modules", "__pycache__", "site-packages"})
 _LONGEST_TITLE = 300  # characters
-_HASH_VERSION = "1"
+_HASH_VERSION = "2"
 _CHAPTER = re.compile(r"^(?:ch(?:ap(?:ter)?)?[-_. ]?)?\d{1,3}(?:[-_]\d{1,3})*[-_. ]+(?=[^\W\d])", re.IGNORECASE)
 _CATEGORY_FILES = ("_category_.json", "_category_.yml", "_category_.yaml")
-_BESIDE = ("book.toml", "mkdocs.yml", "mkdocs.yaml")  # the generator's settings lie one folder up
+_HIGHEST = 5  # folders, from the content folder up, that may hold the generator's configuration
+_BEGINNINGS = 100  # pages, and of each so many characters, by which a generator may be told
+_BEGINNING = 2_000
+_UNKNOWN = (
+    "unknown_generator",
+    "Nothing in the content folder says which generator publishes the book, and so its links are guessed: anchors as"
+    " on GitHub, routes without endings. BOOK_FLAVOR names the generator.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +52,18 @@ class Source:
     url: str
     trail: tuple[str, ...]
     listed: str = ""  # the title that a table of contents gives it
+    book: Path | None = None  # the folder whose files it may include, the root without one
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """The book on disk, by path. Drafts and partials are in neither list: they have no page."""
+    """The book on disk, by path. Drafts and partials are in neither list: they have no page. `notes` are what its
+    author should know, each a code and a sentence.
+    """
 
     sources: list[Source]
     problems: list[FileProblem]
+    notes: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,43 +80,53 @@ def scan(content_dir: Path, site: Site) -> Scan:
     """Hashes every published file. Raises ContentError, naming the folder, when there is none to index."""
     root = _root(content_dir)
     names, problems = _walk(root)
-    site = _with_flavor(site, root, names)
     markdown = [name for name in names if name.lower().endswith(EXTENSIONS)]
     if not markdown and not problems:
         raise ContentError(f"There is no Markdown file (.md, .mdx) in the content folder {content_dir}.")
     if len(markdown) > MOST_FILES:
         raise ContentError(f"The content folder {content_dir} holds more than {MOST_FILES:,} Markdown files.")
+    named = site.flavor != "auto"
+    site = _with_generator(site, root, names, markdown)
     labels = _Labels(root, names)
     listed = _listed(root, site, markdown)
+    notes = [_UNKNOWN] if site.flavor == "other" and not named else []
+    if listed is not None:
+        unlisted = [path for path in markdown if path not in listed and not _generator(site).is_contents(path)]
+        markdown = [path for path in markdown if path not in unlisted]
+        notes += [_unlisted(unlisted)] if unlisted else []
+    book = _book(root, site)
     sources: list[Source] = []
     for path in markdown:
         try:
-            source = _source(path, root, site, labels, listed.get(path, ""))
+            source = _source(path, root, site, labels, (listed or {}).get(path, ""), book)
         except ContentError as error:
             problems.append(_problem(_printable(path), error.message))
         else:
             if source is not None:
                 sources.append(source)
-    return Scan(sources, sorted(problems, key=lambda problem: problem.path))
+    return Scan(sources, sorted(problems, key=lambda problem: problem.path), tuple(notes))
 
 
 def read(source: Source) -> Document:
     """The document as it is on disk now. Raises ContentError when it cannot be read."""
     data = _bytes(source.root, source.path)
-    text = decode(data)
-    front_matter, _ = split_front_matter(text)
-    url = url_of(source.path, front_matter, source.site)
     flavor = source.site.flavor
     assert flavor != "auto"
+    text, inclusions = _expanded(decode(data), source.path, source.root, source.book)
+    front_matter, _ = split_front_matter(text)
+    url = generator_for(flavor).url(source.path, front_matter, source.site)
+    included = text.encode() if inclusions else b""
     return Document(
         path=source.path,
         title=_title(source, text, front_matter, flavor),
         text=text,
-        sha256=_hash(data, url, source.trail, source.listed),
+        sha256=_hash(data + included, url, source.trail, source.listed, source.site),
         url=url,
         trail=source.trail,
         description=" ".join(front_matter.get("description", "").split()),
         flavor=flavor,
+        options=source.site.options,
+        inclusions=inclusions,
     )
 
 
@@ -161,36 +184,76 @@ def _stays(root: Path, path: Path) -> bool:
         return False
 
 
-def _with_flavor(site: Site, root: Path, names: list[str]) -> Site:
+def _with_generator(site: Site, root: Path, names: list[str], markdown: list[str]) -> Site:
+    """The site with its generator, which is recognised where it is not set, and the options of its configuration."""
+
+    def beginnings() -> Iterator[str]:
+        for path in markdown[:: max(1, len(markdown) // _BEGINNINGS)]:
+            try:
+                yield decode(_bytes(root, path))[:_BEGINNING]
+            except ContentError:
+                continue
+
+    above = [root, *root.parents][:_HIGHEST]
+    repository = next((at for at, folder in enumerate(above) if (folder / ".git").exists()), len(above))
+    tree = Tree(frozenset(names), above[: repository + 1], beginnings, site.url, site)
     if site.flavor != "auto":
-        return site
-    beside = [f"../{name}" for name in _BESIDE if (root.parent / name).is_file()]
-    return replace(site, flavor=guess_flavor([*names, *beside], site.url))
+        return replace(site, options=options_of(site.flavor, tree))
+    flavor, options = recognise(tree)
+    return replace(site, flavor=flavor, options=options)
 
 
-def _source(path: str, root: Path, site: Site, labels: "_Labels", listed: str) -> Source | None:
+def _generator(site: Site) -> Generator:
+    assert site.flavor != "auto"
+    return generator_for(site.flavor)
+
+
+def _source(path: str, root: Path, site: Site, labels: "_Labels", listed: str, book: Path | None) -> Source | None:
     """None for a file that has no page. Raises ContentError when it cannot be read."""
     if _printable(path) != path:
         raise ContentError(f"The name of the file {_printable(path)} is not UTF-8.")
     data = _bytes(root, path)
     front_matter = split_front_matter(decode(data))[0] if _may_have_front_matter(data) else {}
-    if not is_published(path, front_matter, site):
+    generator = _generator(site)
+    if not generator.is_published(path, front_matter, site):
         return None
-    url = url_of(path, front_matter, site)
+    url = generator.url(path, front_matter, site)
     trail = labels.trail(path)
-    return Source(path, root, site, _hash(data, url, trail, listed), url, trail, listed)
+    included = b""
+    if book is not None and b"{{" in data:
+        text, inclusions = _expanded(decode(data), path, root, book)
+        included = text.encode() if inclusions else b""
+    return Source(path, root, site, _hash(data + included, url, trail, listed, site), url, trail, listed, book)
 
 
-def _listed(root: Path, site: Site, markdown: list[str]) -> dict[str, str]:
-    """Path -> title, of a book whose chapters are named in its table of contents."""
-    assert site.flavor != "auto"
-    summary = next((path for path in markdown if is_summary(path, site.flavor)), None)
-    if summary is None:
-        return {}
+def _listed(root: Path, site: Site, markdown: list[str]) -> dict[str, str] | None:
+    """Path -> title, of a book whose chapters are named in its table of contents; None for one without."""
+    contents = next((path for path in markdown if _generator(site).is_contents(path)), None)
+    if contents is None:
+        return None
     try:
-        return chapter_titles(decode(_bytes(root, summary)))
+        return chapter_titles(decode(_bytes(root, contents)))
     except ContentError:  # it is told when the file itself is read
-        return {}
+        return None
+
+
+def _unlisted(paths: list[str]) -> tuple[str, str]:
+    some = ", ".join(paths[:3]) + (" and others" if len(paths) > 3 else "")
+    return ("unlisted", f"{len(paths):,} files that SUMMARY.md does not name have no page and are left out: {some}.")
+
+
+def _book(root: Path, site: Site) -> Path | None:
+    """The folder whose files the pages may include; None for generators that include nothing."""
+    if site.flavor != "mdbook":
+        return None
+    return next((folder for folder in (root, root.parent) if (folder / "book.toml").is_file()), root)
+
+
+def _expanded(text: str, path: str, root: Path, book: Path | None) -> tuple[str, tuple[Inclusion, ...]]:
+    if book is None or "{{" not in text:
+        return text, ()
+    found = expand(text, (root / path).relative_to(book).as_posix(), book)
+    return found.text, found.inclusions
 
 
 def _may_have_front_matter(data: bytes) -> bool:
@@ -217,7 +280,7 @@ def _bytes(root: Path, path: str) -> bytes:
     return data
 
 
-def _title(source: Source, text: str, front_matter: Mapping[str, str], flavor: Generator) -> str:
+def _title(source: Source, text: str, front_matter: Mapping[str, str], flavor: GeneratorName) -> str:
     """The front matter's title, else that in the table of contents, else the heading the page begins with, which for
     Docusaurus must be an h1, else the file's name.
     """
@@ -228,20 +291,20 @@ def _title(source: Source, text: str, front_matter: Mapping[str, str], flavor: G
     return title if len(title) <= _LONGEST_TITLE else title[: _LONGEST_TITLE - 1].rstrip() + "…"
 
 
-def _name(path: str, front_matter: Mapping[str, str], flavor: Generator) -> str:
+def _name(path: str, front_matter: Mapping[str, str], flavor: GeneratorName) -> str:
     """Docusaurus shows the id; elsewhere the file's name made readable, an index page's folder."""
     folder, _, name = path.rpartition("/")
     identifier = front_matter.get("id", "").strip() or strip_number_prefix(EXTENSION.sub("", name))
     if identifier.lower() in ("index", "readme", "_index") and folder:
         identifier = strip_number_prefix(folder.rpartition("/")[2])
-    if flavor == "docusaurus":
+    if generator_for(flavor).named_by_h1:
         return identifier
     return _readable(_CHAPTER.sub("", identifier))
 
 
-def _hash(data: bytes, url: str, trail: tuple[str, ...], listed: str) -> str:
+def _hash(data: bytes, url: str, trail: tuple[str, ...], listed: str, site: Site) -> str:
     digest = hashlib.sha256(data)
-    for part in (_HASH_VERSION, url, *trail, *([listed] if listed else ())):
+    for part in (_HASH_VERSION, site.flavor, *sorted(site.options), url, *trail, *([listed] if listed else ())):
         digest.update(b"\0" + part.encode(errors="replace"))
     return digest.hexdigest()
 

@@ -14,11 +14,11 @@ from typing import Any, Literal
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from rag.book.anchors import Generator
-from rag.book.headings import HeadingReader
+from rag.book.generators import generator_for
+from rag.book.generators.base import Lines
+from rag.book.headings import Heading, read_headings
 from rag.book.lean import Lean
-from rag.book.summary import is_summary
-from rag.types import Document, OutlineHeading, Section
+from rag.types import Document, GeneratorName, OutlineHeading, Section
 
 Kind = Literal[
     "heading", "opener", "paragraph", "fence", "code", "table", "list", "item", "quote", "html", "rule", "mixed"
@@ -37,7 +37,6 @@ _KINDS: dict[str, Kind] = {
     "html_block": "html",
     "hr": "rule",
 }
-_LONGEST_HEADING = 600  # characters, in paths and outlines
 _LONGEST_LEAD = 300
 _TITLE_WITHIN = 8_000  # characters after the front matter
 _LARGEST_FRONT_MATTER = 65_536
@@ -55,16 +54,6 @@ _ANY_LINE = re.compile(r"(?! {0,3}(?:[-+*]\s|[>|]))(.*)")  # a list or a quotati
 _parser = MarkdownIt("commonmark").enable("table")
 _parser.core.ruler.disable(["inline", "text_join"])
 _inline = MarkdownIt("commonmark").enable(["table", "strikethrough"])
-
-
-@dataclass(frozen=True, slots=True)
-class Heading:
-    """`line` counts in the page's lines. `anchor` is what can be linked to: None is the page itself."""
-
-    line: int
-    level: int
-    text: str
-    anchor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +156,8 @@ def page_of(document: Document) -> Page:
     environment: dict[str, Any] = {}
     parsed_lines = lean.lines if not lean.containers else _without(lean.lines, lean.containers)
     tokens = _parser.parse("\n".join(parsed_lines), environment)
-    reader = HeadingReader(document.flavor, document.text, lambda line: _rendered(line, environment))
-    headings = list(_headings(tokens, reader))
-    if is_summary(document.path, document.flavor):
-        headings = [Heading(item.line, item.level, item.text, None) for item in headings]
+    source = Lines(lean.source_lines(0, len(lean.lines)), lean.lines, lean.dropped | lean.containers, lean.body, tokens)
+    headings = list(read_headings(document, source, lambda line: _inline_tokens(line, environment)))
     blocks = _whole_fences(list(_top_blocks(tokens, lean)), lean.fences)
     if not lean.dropped:
         return Page(document.title, lean.lines, range(len(lean.lines)), blocks, headings, lean)
@@ -231,13 +218,14 @@ def outline(document: Document) -> Outline:
     return Outline(headings, _shorten(document.description or _first_paragraph(page), _LONGEST_LEAD))
 
 
-def opening_title(text: str, flavor: Generator) -> str:
-    """The first heading, if the page begins with it, else nothing; for Docusaurus only an h1 names a page."""
+def opening_title(text: str, flavor: GeneratorName) -> str:
+    """The first heading, if the page begins with it, else nothing; of some generators only an h1 names a page."""
     lines = Lean(text[: _LARGEST_FRONT_MATTER + _TITLE_WITHIN]).lines
     first = next((at for at, line in enumerate(lines) if line.strip() and not _LABEL.match(line)), None)
     if first is None:
         return ""
-    atx, underline = (_ATX_TITLE, _UNDERLINE) if flavor == "docusaurus" else (_ATX, _ANY_UNDERLINE)
+    generator = generator_for(flavor)
+    atx, underline = (_ATX_TITLE, _UNDERLINE) if generator.named_by_h1 else (_ATX, _ANY_UNDERLINE)
     written = atx.match(lines[first])
     content = _without_closing(written[1]) if written else ""
     if not written and first + 1 < len(lines) and underline.match(lines[first + 1]):
@@ -245,8 +233,8 @@ def opening_title(text: str, flavor: Generator) -> str:
         content = written[1].strip() if written else ""
     if not written:
         return ""
-    reader = HeadingReader(flavor, "", lambda line: _rendered(line, {}))
-    return " ".join(reader.text_and_id(content)[0].split())
+    reader = generator.prepare("", frozenset())
+    return " ".join(reader.read(content, lambda line: _inline_tokens(line, {}))[0].split())
 
 
 def _without_closing(content: str) -> str:
@@ -342,15 +330,9 @@ def _blocks(tokens: Sequence[Token], level: int) -> Iterator[Block]:
             yield Block(_KINDS[token.type], token.map[0], token.map[1])
 
 
-def _headings(tokens: Sequence[Token], reader: HeadingReader) -> Iterator[Heading]:
-    """Every heading, in quotations and lists as well, in order."""
-    latest: str | None = None
-    for at, token in enumerate(tokens):
-        if token.type == "heading_open" and token.map:
-            level = int(token.tag[1])
-            text, anchor = reader.read(tokens[at + 1].content, level)
-            latest = anchor if anchor != "" else latest
-            yield Heading(token.map[0], level, _shorten(" ".join(text.split()), _LONGEST_HEADING), latest)
+def _inline_tokens(content: str, environment: dict[str, Any]) -> Sequence[Token]:
+    """The inline tokens of a line of Markdown."""
+    return [child for token in _inline.parseInline(content, environment) for child in token.children or ()]
 
 
 def _rendered(content: str, environment: dict[str, Any], *, images: bool = True) -> str:

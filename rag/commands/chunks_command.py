@@ -20,6 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(content_dir: Path, site: Site, *, limit: int, overlap: int) -> int:
     """0 when something could be cut; a file that cannot be read is a line on stderr. Raises ContentError."""
     found = scan(content_dir, site)
+    for _, note in found.notes:
+        print(note, file=sys.stderr)
     for problem in found.problems:
         print(problem.message, file=sys.stderr)
     read_any = False

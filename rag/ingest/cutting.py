@@ -12,8 +12,8 @@ from traceback import extract_tb
 
 from rag.book.chunking import split
 from rag.book.corpus import Source, read
+from rag.book.generators import generator_for
 from rag.book.markdown import outline
-from rag.book.summary import is_summary
 from rag.book.windows import windows
 from rag.errors import ContentError
 from rag.events import FileProblem
@@ -85,7 +85,7 @@ class Cutter:
         a document without chunks, which no search returns and no outline lists.
         """
         document = read(source)
-        chunks = () if is_summary(document.path, document.flavor) else self._chunks(document)
+        chunks = () if generator_for(document.flavor).is_contents(document.path) else self._chunks(document)
         texts = tuple(tuple(windows(chunk)) if self.windowed else (chunk.embed_text,) for chunk in chunks)
         lexicon = _lexicon(self.language, self.average_words)
         indexed = [chunk.embed_text for chunk in chunks]

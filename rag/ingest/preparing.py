@@ -57,7 +57,7 @@ async def prepared(parts: Ingestion, path: str | None, *, force: bool, dry_run: 
         recipe = _recipe(parts, survey, embedder)
         if survey.scope is not None and index.config is not None and not recipe.made(index.config):
             survey, warnings = survey.unscoped(), (*warnings, _REBUILT)
-        yield Prepared(survey, embedder, recipe, warnings)
+        yield Prepared(survey, embedder, recipe, (*survey.notes, *warnings))
         return
     async with AsyncExitStack() as begun:
         opening = await begun.enter_async_context(_begun(_opened(parts)))
@@ -69,7 +69,7 @@ async def prepared(parts: Ingestion, path: str | None, *, force: bool, dry_run: 
         if not legible(embedder.fingerprint, text):
             warnings = (*warnings, _ILLEGIBLE)
         recipe = replace(_like(parts, embedder, index.config), language=language)
-        yield Prepared(survey, embedder, recipe, warnings, cutting)
+        yield Prepared(survey, embedder, recipe, (*survey.notes, *warnings), cutting)
 
 
 def cutter_for(parts: Ingestion, language: str | None) -> Cutter:

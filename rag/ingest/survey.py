@@ -33,6 +33,7 @@ class Survey:
     index: Index
     scope: str | None
     plan: Plan
+    notes: tuple[tuple[str, str], ...] = ()
 
     def within(self, path: str) -> bool:
         return self.scope is None or path == self.scope or path.startswith(f"{self.scope}/")
@@ -63,7 +64,7 @@ class Survey:
         return not (self.plan.added or self.plan.changed or self.plan.removed)
 
     def unscoped(self) -> "Survey":
-        return _survey(self.sources, self.problems, self.index, None)
+        return replace(_survey(self.sources, self.problems, self.index, None), notes=self.notes)
 
 
 async def published(store: VectorStore, *, force: bool) -> Index:
@@ -88,7 +89,7 @@ async def look(content_dir: Path, site: Site, index: Index, path: str | None) ->
     problems = {problem.path: problem for problem in found.problems}
     if not sources and not problems:
         raise ContentError(f"No page of the content folder {content_dir} is published: all are drafts or partials.")
-    survey = _survey(sources, problems, index, scope)
+    survey = replace(_survey(sources, problems, index, scope), notes=found.notes)
     if scope is not None and not survey.files and not survey.plan.removed:
         raise ContentError(f"There is no Markdown file at {scope} in the content folder.")
     return survey

@@ -105,7 +105,7 @@ def test_the_sample_book(shared: Path, tmp_path: Path, sample_book: Path) -> Non
 
 def test_a_chunk_as_a_line_of_json(tmp_path: Path) -> None:
     (tmp_path / "a b.md").write_text("# Ünï\n\nText one.\n\n## Two words\n\n" + "Long text. " * 60, encoding="utf-8")
-    done = chunks("--content", str(tmp_path))
+    done = chunks("--content", str(tmp_path), BOOK_FLAVOR="docusaurus")
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert list(rows[0]) == [
         "id", "path", "heading_path", "url", "anchor", "ordinal", "start_line", "end_line", "start_char", "end_char",
@@ -137,7 +137,16 @@ def test_bad_settings_are_a_line_each(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_costs_only_itself(tmp_path: Path) -> None:
     (tmp_path / "good.md").write_text("Good text.")
     (tmp_path / "bad.md").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(32)) * 10)
-    done = chunks("--content", str(tmp_path))
+    done = chunks("--content", str(tmp_path), BOOK_FLAVOR="docusaurus")
     assert done.returncode == 0
     assert done.stderr == "The file bad.md is not text.\n"
     assert len(done.stdout.splitlines()) == 1
+
+
+def test_an_unknown_generator_is_a_line_on_stderr(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("# Title\n\nGood text.\n\n## Own {#id}\n\n" + "Long text. " * 60)
+    done = chunks("--content", str(tmp_path))
+    assert done.returncode == 0
+    assert [line for line in done.stderr.splitlines() if "BOOK_FLAVOR" in line] == done.stderr.splitlines() != []
+    assert json.loads(done.stdout.splitlines()[0])["url"] == "/docs/a#title"
+    assert not chunks("--content", str(tmp_path), BOOK_FLAVOR="other").stderr

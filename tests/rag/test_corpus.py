@@ -154,7 +154,6 @@ def test_the_table_of_contents_of_an_mdbook_names_its_chapters(tmp_path: Path) -
     assert titles == {
         "README.md": "Preface",
         "SUMMARY.md": "Summary",
-        "ch01/free.md": "Free",
         "ch01/sub page.md": "See [it] again",
         "ch01/what is.md": "What is it?",
     }

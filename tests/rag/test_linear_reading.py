@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from rag.book import markdown
-from rag.book.anchors import Generator
 from rag.book.corpus import read, scan
 from rag.book.frontmatter import split_front_matter
 from rag.book.routes import Site
+from rag.types import GeneratorName
 
 MANY = 60_000
 SPACES = " " * MANY
@@ -52,7 +52,7 @@ def test_a_front_matter_is_read_once(tmp_path: Path, head: str) -> None:
 
 @pytest.mark.parametrize("flavor", ["docusaurus", "mkdocs"])
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-def test_a_heading_is_read_once(tmp_path: Path, body: str, flavor: Generator) -> None:
+def test_a_heading_is_read_once(tmp_path: Path, body: str, flavor: GeneratorName) -> None:
     book = page(tmp_path / "book", body)
     began = time.perf_counter()
     document = read(scan(book, Site(flavor=flavor)).sources[0])

@@ -5,21 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from rag.book.anchors import Generator
 from rag.book.corpus import read, scan
 from rag.book.markdown import outline, page_of, sections
 from rag.book.routes import Site
-from rag.types import Document
+from rag.types import Document, GeneratorName
 
 # Code by its indentation in CommonMark, a heading in MDX.
 KNOWN = {("headings/forms.mdx", 19)}
 
 
-def page(text: str, flavor: Generator = "docusaurus", path: str = "a.md", title: str = "Title") -> Document:
+def page(text: str, flavor: GeneratorName = "docusaurus", path: str = "a.md", title: str = "Title") -> Document:
     return Document(path, title, text, "0", "/a", flavor=flavor)
 
 
-def headings(text: str, flavor: Generator = "docusaurus") -> list[tuple[int, str, str | None]]:
+def headings(text: str, flavor: GeneratorName = "docusaurus") -> list[tuple[int, str, str | None]]:
     return [(h.level, h.text, h.anchor) for h in page_of(page(text, flavor)).headings]
 
 

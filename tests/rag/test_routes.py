@@ -7,15 +7,23 @@ from urllib.parse import unquote
 
 import pytest
 
-from rag.book.routes import (
-    Site,
-    guess_flavor,
-    is_published,
-    slug_of,
-    strip_number_prefix,
-    strip_number_prefixes,
-    url_of,
-)
+from rag.book.generators import generator_for, recognise
+from rag.book.generators.base import Generator, Tree
+from rag.book.generators.docusaurus import slug_of
+from rag.book.routes import FrontMatter, Site, strip_number_prefix, strip_number_prefixes
+from rag.types import GeneratorName
+
+
+def url_of(path: str, front_matter: FrontMatter, site: Site) -> str:
+    return _generator(site).url(path, front_matter, site)
+
+
+def is_published(path: str, front_matter: FrontMatter, site: Site) -> bool:
+    return _generator(site).is_published(path, front_matter, site)
+
+
+def _generator(site: Site) -> Generator:
+    return generator_for("docusaurus" if site.flavor == "auto" else site.flavor)
 
 
 @pytest.fixture(scope="module")
@@ -111,11 +119,27 @@ def test_mkdocs_without_directory_urls() -> None:
 
 def test_drafts_and_partials_have_no_page() -> None:
     assert is_published("a/b.md", {"unlisted": "true"}, Site())
-    for path in ("_x.md", "_dir/x.md", "a/__tests__/x.md", "a/x.test.md"):
+    for path in ("_x.md", "_dir/x.md", "a/__tests__/x.md", "a/x.test.js"):
         assert not is_published(path, {}, Site())
-        assert is_published(path, {}, Site(flavor="mkdocs"))
-    assert not is_published("a.md", {"draft": "true"}, Site(flavor="mdbook"))
-    assert is_published("a.md", {"draft": "false"}, Site())
+    flavors: tuple[GeneratorName, ...] = ("docusaurus", "starlight", "hugo", "other")
+    for flavor in flavors:
+        assert not is_published("a.md", {"draft": "true"}, Site(flavor=flavor))
+        assert is_published("a.md", {"draft": "false"}, Site(flavor=flavor))
+
+
+@pytest.mark.parametrize(
+    ("path", "published"),
+    [("x.test.md", True), (".hidden.md", False), ("a/.b/c.md", False), ("UPPER.MD", False), ("z.markdown", False)],
+)
+def test_docusaurus_goes_by_the_name_as_it_is_written(path: str, published: bool) -> None:
+    assert is_published(path, {}, Site(flavor="docusaurus")) is published
+
+
+def test_mkdocs_publishes_drafts_and_mdbook_knows_none() -> None:
+    assert is_published("a.md", {"draft": "true"}, Site(flavor="mkdocs"))
+    assert is_published("_x.md", {}, Site(flavor="mkdocs"))
+    assert is_published("a.md", {"draft": "true"}, Site(flavor="mdbook"))
+    assert not is_published("a/.b.md", {}, Site(flavor="mkdocs"))
 
 
 def test_the_section_pages_of_hugo_are_pages() -> None:
@@ -123,12 +147,62 @@ def test_the_section_pages_of_hugo_are_pages() -> None:
     assert url_of("a/_index.md", {}, Site()) == "/docs/a/"
 
 
-def test_the_flavor_is_guessed_from_names() -> None:
-    assert guess_flavor(["SUMMARY.md", "a.md"]) == "mdbook"
-    assert guess_flavor(["a.md", "../book.toml"]) == "mdbook"
-    assert guess_flavor(["a.md", "../mkdocs.yml"]) == "mkdocs"
-    assert guess_flavor(["a.md"], "https://github.com/o/r/blob/main/") == "github"
-    assert guess_flavor(["01-a.md", "b/_category_.json"]) == "docusaurus"
+@pytest.mark.parametrize(
+    ("names", "texts", "generator"),
+    [
+        (["SUMMARY.md", "a.md"], [], "mdbook"),
+        (["a.md", ".pages"], [], "mkdocs"),
+        (["01-a.md", "b/_category_.json"], [], "docusaurus"),
+        (["a.md"], ["---\nsidebar_position: 3\n---\n"], "docusaurus"),
+        (["a.mdx"], ["import Tabs from '@theme/Tabs';\n"], "docusaurus"),
+        (["a.mdx"], ["import { Card } from '@astrojs/starlight/components';\n"], "starlight"),
+        (["a.md", "b/_index.md"], [], "hugo"),
+        (["a.md"], ["# Only text\n"], "other"),
+    ],
+)
+def test_the_flavor_is_guessed_from_names(names: list[str], texts: list[str], generator: str) -> None:
+    assert recognise(Tree(frozenset(names), beginnings=lambda: texts)) == (generator, frozenset())
+
+
+def test_the_flavor_is_guessed_from_the_site() -> None:
+    assert recognise(Tree(frozenset(["a.md"]), url="https://github.com/o/r/blob/main/"))[0] == "github"
+    for site in (Site(route_base="/"), Site(trailing_slash=True)):
+        assert recognise(Tree(frozenset(["a.md"]), site=site))[0] == "docusaurus"
+
+
+@pytest.mark.parametrize(
+    ("config", "text", "content", "generator", "options"),
+    [
+        ("docusaurus.config.ts", "", "docs", "docusaurus", set()),
+        ("docusaurus.config.js", "", "i18n/fr/docusaurus-plugin-content-docs/current", "docusaurus", set()),
+        ("mkdocs.yml", "site_name: x\n", "docs", "mkdocs", set()),
+        ("mkdocs.yml", "theme:\n  name: material\nuse_directory_urls: false\n", "docs", "mkdocs", {"emoji", "html"}),
+        ("book.toml", "[output.html]\nsmart-punctuation = false\n", "src", "mdbook", {"plain"}),
+        ("docs/.vitepress/config.mts", "export default { cleanUrls: true }", "docs", "vitepress", {"clean"}),
+        ("astro.config.mjs", "trailingSlash: 'never'", "src/content/docs", "starlight", {"no-slash"}),
+        ("hugo.toml", "baseURL = 'https://e.org/'\nuglyURLs = true\n", "content", "hugo", {"html"}),
+        ("config.toml", "languageCode = 'en'\n", "content/en", "hugo", set()),
+        ("config.toml", "[tool]\n", "content", "other", set()),
+        ("docs/conf.py", "extensions = ['myst_parser']\n", "docs", "sphinx", set()),
+    ],
+)
+def test_the_flavor_is_told_by_the_configuration_above(
+    tmp_path: Path, config: str, text: str, content: str, generator: str, options: set[str]
+) -> None:
+    (tmp_path / config).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / config).write_text(text)
+    folder = tmp_path / content
+    folder.mkdir(parents=True, exist_ok=True)
+    above = [folder, *folder.parents][:5]
+    found, switched_on = recognise(Tree(frozenset(["a.md"]), above))
+    assert (str(found), set(switched_on)) == (generator, options)
+
+
+def test_the_nearest_configuration_counts(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docusaurus.config.js").touch()
+    (tmp_path / "docs" / "mkdocs.yml").touch()
+    assert recognise(Tree(frozenset(["a.md"]), [tmp_path / "docs", tmp_path]))[0] == "mkdocs"
 
 
 @pytest.mark.parametrize("name", ["edge", "edge_slash", "edge_noslash", "redux"])

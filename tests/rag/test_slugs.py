@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from rag.book.anchors import GithubSlugger, MdBookSlugger, MkDocsSlugger, Slugger, slugger_for
+from rag.book.generators import generator_for
+from rag.book.slugs import GithubSlugger, MdBookSlugger, MkDocsSlugger, Slugger
+from rag.types import GeneratorName
 
 
 def slugs(slugger: Slugger, *texts: str) -> list[str]:
@@ -61,15 +63,22 @@ def test_each_generator_has_its_rule(text: str, github: str, mdbook: str, mkdocs
 
 
 def test_written_ids_count_only_where_the_generator_counts_them() -> None:
-    for generator, expected in (("docusaurus", "a"), ("mdbook", "a-1"), ("mkdocs", "a_1")):
-        slugger = slugger_for(generator)  # type: ignore[arg-type]
+    expected: dict[GeneratorName, str] = {
+        "docusaurus": "a",
+        "mdbook": "a",
+        "mkdocs": "a_1",
+        "vitepress": "a-1",
+        "hugo": "a-1",
+    }
+    for generator, slug in expected.items():
+        slugger = generator_for(generator).slugger(frozenset())
         slugger.register("a")
-        assert slugger.slug("A") == expected
+        assert slugger.slug("A") == slug
 
 
-@pytest.mark.parametrize("generator", ["docusaurus", "github", "mdbook", "mkdocs"])
-def test_many_equal_headings_stay_fast(generator: str) -> None:
-    slugger = slugger_for(generator)  # type: ignore[arg-type]
+@pytest.mark.parametrize("generator", ["github", "mdbook", "mkdocs", "vitepress", "hugo", "sphinx"])
+def test_many_equal_headings_stay_fast(generator: GeneratorName) -> None:
+    slugger = generator_for(generator).slugger(frozenset())
     start = time.perf_counter()
     given = [slugger.slug("Example") for _ in range(50_000)]
     assert len(set(given)) == 50_000
