@@ -1,7 +1,10 @@
 """Ask the Book: `python app.py` serves the chat, the admin tab and the API on one port."""
 
 import os
+import signal
+import socket
 import sys
+from types import FrameType
 from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
@@ -18,8 +21,23 @@ from web.api import create_app
 from web.services import Services
 from web.ui import mount
 
-SHUTDOWN_SECONDS = 3  # an open browser tab holds an endless stream
+SHUTDOWN_SECONDS = 2  # for answers to be told that they end; an open browser tab holds an endless stream
+START_FAILED = 3  # as uvicorn.run has it
 SPACE_PROXIES = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.1"]
+
+
+class Server(uvicorn.Server):
+    """Tells the application before it waits for open connections, and ends with 0 when it was asked to end."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        services: Services = self.config.app.state.services  # type: ignore[union-attr]
+        services.begin_shutdown()
+        await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler's signature
+        # uvicorn's own raises the signal once more when all is closed, and the process would end with -15.
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
 
 
 def build(settings: Settings) -> FastAPI:
@@ -53,8 +71,9 @@ def main() -> int:
     logs.configure(settings.log_level, settings.log_json)
     app = build(settings)
     settle()
-    uvicorn.run(app, **server_options(settings))
-    return 0
+    server = Server(uvicorn.Config(app, **server_options(settings)))
+    server.run()
+    return 0 if server.started else START_FAILED
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MOST_WINDOWS = 10_000  # past so many addresses, those that have not asked lately are forgotten
 WRONG_TOKENS = parse("20/minute")
 RATINGS = parse("30/minute")
 # Generous: many readers can stand behind one address, and a page asks for about 120 files when it is first opened.
@@ -32,6 +34,40 @@ INTERFACE = {
     "events": parse("600/minute"),
     "streams": parse("600/minute"),
 }
+
+
+class MonotonicStorage(MemoryStorage):
+    """Moving windows in monotonic time: with the library's own, a clock set back an hour locks everybody out for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._windows: dict[str, deque[float]] = {}
+
+    async def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        now = time.monotonic()
+        window = self._window(key, now - expiry)
+        if len(window) + amount > limit:
+            return False
+        window.extend([now] * amount)
+        if key not in self._windows:
+            self._make_room(now - expiry)
+            self._windows[key] = window
+        return True
+
+    async def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:  # noqa: ARG002 - theirs
+        now = time.monotonic()
+        window = self._window(key, now - expiry)
+        return (window[0] if window else now), len(window)
+
+    def _window(self, key: str, since: float) -> deque[float]:
+        window = self._windows.get(key, deque())
+        while window and window[0] < since:
+            window.popleft()
+        return window
+
+    def _make_room(self, since: float) -> None:
+        if len(self._windows) >= MOST_WINDOWS:
+            self._windows = {key: window for key, window in self._windows.items() if window and window[-1] >= since}
 
 
 class AdminToken:
@@ -100,7 +136,7 @@ class Limits:
     def __init__(self, anonymous: str, with_key: str, api_keys: Sequence[str], redis_url: str | None = None) -> None:
         self._anonymous, self._with_key = parse(anonymous), parse(with_key)
         self._keys = [key for key in api_keys if key]
-        self._local = MovingWindowRateLimiter(MemoryStorage())
+        self._local = MovingWindowRateLimiter(MonotonicStorage())
         self._shared = _redis(redis_url) if redis_url else None
         # Two counters for an address and kind, however many requests there are.
         self._interface = SlidingWindowCounterRateLimiter(MemoryStorage())
@@ -186,7 +222,8 @@ async def _test(limiter: RateLimiter, limit: RateLimitItem, *who: str) -> None:
 
 async def _refuse(limiter: RateLimiter, limit: RateLimitItem, *who: str) -> NoReturn:
     reset, _ = await limiter.get_window_stats(limit, *who)
-    wait = max(1.0, reset - time.time())
+    now = time.monotonic() if isinstance(limiter.storage, MonotonicStorage) else time.time()
+    wait = max(1.0, reset - now)
     raise Problem(
         429,
         "rate_limited",

@@ -53,6 +53,7 @@ def create_app(services: Services) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
+    app.state.services = services
     _add_middleware(app, services.settings.allowed_origins)
     _add_problem_handlers(app)
     _add_docs(app)

@@ -1,5 +1,6 @@
 """A question from any surface: limited, answered by the one pipeline, measured. Both surfaces ask here."""
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -13,6 +14,7 @@ from web.access import Limits
 from web.metrics import Asked, Metrics
 from web.problems import Problem, problem_of
 
+SHUTTING_DOWN = Failed("shutting_down", "The service is restarting; ask again in a moment.", True, 5.0)
 Surface = Literal["api", "ui", "client", "mcp"]
 
 
@@ -42,6 +44,7 @@ class Asking:
     ) -> None:
         self.pipeline, self._limits, self._metrics = pipeline, limits, metrics
         self._on_started, self._on_asked = on_started, on_asked
+        self.shutting_down = asyncio.Event()
 
     async def ask(
         self,
@@ -54,8 +57,11 @@ class Asking:
         top_k: int | None = None,
         context_window: int | None = None,
         fresh: bool = False,
+        admitted: bool = False,
     ) -> AsyncGenerator[ChatEvent, None]:
-        await self._admit(client)
+        """`admitted` when the caller has asked `admit` already, before it looked anything up for this question."""
+        if not admitted:
+            await self.admit(client)
         began = time.perf_counter()
         try:
             events = await self.pipeline.chat(
@@ -73,10 +79,11 @@ class Asking:
         return self._measured(client, question, events, began)
 
     async def search(self, client: Client, query: str, k: int) -> Retrieval:
-        await self._admit(client)
+        await self.admit(client)
         return await self.pipeline.search(query, k)
 
-    async def _admit(self, client: Client) -> None:
+    async def admit(self, client: Client) -> None:
+        """Counts one question. Raises Problem for one too many, and for a key that is not known."""
         try:
             await self._limits.admit(client.host, client.api_key)
         except Problem as problem:
@@ -91,8 +98,8 @@ class Asking:
         degraded = False
         asked: Asked | None = None
         try:
-            async with aclosing(events):
-                async for event in events:
+            async with aclosing(_until_shutdown(events, self.shutting_down)) as told:
+                async for event in told:
                     match event:
                         case Started():
                             self._on_started(event.message_id)
@@ -108,12 +115,46 @@ class Asking:
                         case _:
                             pass
                     yield event
+                    if isinstance(event, Done | Failed):
+                        return
+        except Exception:
+            asked = asked or Asked("failed", retrieved_ms, None, _since(began))
+            raise
         finally:
             self._record(client, question, asked or Asked("cancelled", retrieved_ms, None, _since(began)))
 
     def _record(self, client: Client, question: str, asked: Asked) -> None:
         self._metrics.asked(asked, client.surface)
         self._on_asked(asked, question)
+
+
+async def _until_shutdown(
+    events: AsyncGenerator[ChatEvent, None], shutting_down: asyncio.Event
+) -> AsyncGenerator[ChatEvent, None]:
+    """The events; the terminal Failed in their place once the service shuts down. Closes `events`."""
+    ending = asyncio.create_task(shutting_down.wait())
+    upcoming: asyncio.Task[ChatEvent | None] | None = None
+    try:
+        while True:
+            upcoming = asyncio.create_task(_next(events))
+            await asyncio.wait({upcoming, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if not upcoming.done():
+                yield SHUTTING_DOWN
+                return
+            event = upcoming.result()
+            if event is None:
+                return
+            yield event
+    finally:
+        ending.cancel()
+        if upcoming is not None and not upcoming.done():
+            upcoming.cancel()
+            await asyncio.wait({upcoming})
+        await events.aclose()
+
+
+async def _next(events: AsyncGenerator[ChatEvent, None]) -> ChatEvent | None:
+    return await anext(events, None)
 
 
 def _asked(done: Done, degraded: bool) -> Asked:

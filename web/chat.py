@@ -58,7 +58,7 @@ class Conversation:
 async def open_chat(
     asking: Asking, request: Request, body: ChatRequest, place: Conversation
 ) -> AsyncGenerator[ChatEvent, None]:
-    """Awaiting opens: what can be refused is refused here, with its own status."""
+    """Awaiting opens: what can be refused is refused here, with its own status. For a question that was admitted."""
     page = Page(body.page.url, body.page.title) if body.page else None
     return await asking.ask(
         client_of(request),
@@ -68,6 +68,7 @@ async def open_chat(
         page=page,
         top_k=body.top_k,
         context_window=body.context_window,
+        admitted=True,
     )
 
 

@@ -27,7 +27,7 @@ STATUS: Mapping[type[errors.RagError], int] = {
     errors.BudgetExhausted: 503,
     errors.ConfigError: 500,
 }
-STATUS_OF_CODE: Mapping[str, int] = {kind.code: status for kind, status in STATUS.items()}
+STATUS_OF_CODE: Mapping[str, int] = {kind.code: status for kind, status in STATUS.items()} | {"shutting_down": 503}
 DEFAULT_RETRY_AFTER = 20.0
 
 

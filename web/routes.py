@@ -87,6 +87,9 @@ def reader_routes(services: Services) -> APIRouter:
     )
     async def chat(body: ChatRequest, request: Request) -> Response:
         """Streams the answer as Server-Sent Events; one object with `stream: false` or `Accept: application/json`."""
+        await services.asking.admit(
+            client_of(request)
+        )  # before a session is looked up, or a flood would reach them all
         place = await Conversation.resume(services.conversations, body)
         events = await open_chat(services.asking, request, body, place)
         request_id: str = request.scope["request_id"]

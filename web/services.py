@@ -12,6 +12,7 @@ from rag.answers.conversation import Conversations
 from rag.errors import RagError
 from rag.ingest.jobs import Job
 from rag.pipeline import Pipeline
+from rag.resilience import close_all
 from rag.settings import Settings
 from web.access import AdminToken, Limits
 from web.asking import Asking
@@ -55,12 +56,20 @@ class Services:
             self._run(self._ingest_when_needed())
 
     async def close(self) -> None:
+        """What cannot be closed is logged, and keeps nothing else open."""
+        self.begin_shutdown()
         for task in self._background:
             task.cancel()
-        await self.pipeline.close()
-        await self.conversations.close()
-        await self.limits.close()
-        await asyncio.to_thread(self.figures.close)
+        await close_all(
+            self.pipeline.close,
+            self.conversations.close,
+            self.limits.close,
+            lambda: asyncio.to_thread(self.figures.close),
+        )
+
+    def begin_shutdown(self) -> None:
+        """Ends every answer under way with its terminal event, and every one that begins from now on."""
+        self.asking.shutting_down.set()
 
     def check_path(self, path: str | None) -> None:
         """Raises ContentError for a path outside the content folder, Problem 404 for one that is not there."""

@@ -18,7 +18,10 @@ class Conversations(Protocol):
     """Sessions are named by ids that only this side makes: who knows an id has had the conversation."""
 
     async def resume(self, session_id: str | None) -> tuple[str, tuple[Exchange, ...]]:
-        """The session and its exchanges, oldest first. An unknown or expired one begins anew, under a new id."""
+        """The session and its exchanges, oldest first. An unknown or expired one begins anew, under a new id.
+
+        Those without an exchange have room of their own: questions without an answer push nobody's session out.
+        """
         ...
 
     async def remember(self, session_id: str, exchange: Exchange) -> None:
@@ -47,21 +50,23 @@ class MemoryConversations:
     ) -> None:
         self._exchanges, self._ttl, self._limit, self._clock = exchanges, ttl, sessions, clock
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
+        self._issued: OrderedDict[str, None] = OrderedDict()  # ids that have no exchange yet
 
     async def resume(self, session_id: str | None) -> tuple[str, tuple[Exchange, ...]]:
         self._expire()
         known = normal_id(session_id)
         session = self._sessions.get(known) if known else None
         if known is None or session is None:
-            known, session = str(uuid4()), _Session(0.0)
+            return self._issue(known if known and known in self._issued else str(uuid4())), ()
         self._touch(known, session)
         return known, session.exchanges
 
     async def remember(self, session_id: str, exchange: Exchange) -> None:
         known = normal_id(session_id)
-        session = self._sessions.get(known) if known else None
-        if known is None or session is None or not self._exchanges:
+        if known is None or not self._exchanges or not self.knows(known):
             return
+        self._issued.pop(known, None)
+        session = self._sessions.get(known) or _Session(0.0)
         session.exchanges = (*session.exchanges, bounded(exchange))[-self._exchanges :]
         self._touch(known, session)
 
@@ -70,7 +75,7 @@ class MemoryConversations:
 
     def knows(self, session_id: str) -> bool:
         self._expire()
-        return session_id in self._sessions
+        return session_id in self._sessions or session_id in self._issued
 
     def exchanges(self, session_id: str) -> tuple[Exchange, ...]:
         """Those of a session, none of an unknown one."""
@@ -81,6 +86,13 @@ class MemoryConversations:
     def keep(self, session_id: str, exchanges: tuple[Exchange, ...]) -> None:
         """Takes over a session that was made elsewhere; `session_id` is a normal one."""
         self._touch(session_id, _Session(0.0, exchanges))
+
+    def _issue(self, session_id: str) -> str:
+        self._issued[session_id] = None
+        self._issued.move_to_end(session_id)
+        while len(self._issued) > self._limit:
+            self._issued.popitem(last=False)
+        return session_id
 
     def _touch(self, session_id: str, session: _Session) -> None:
         session.expires = self._clock() + self._ttl

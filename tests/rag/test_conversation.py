@@ -78,6 +78,18 @@ async def test_the_sessions_used_longest_ago_go_first() -> None:
     assert (await conversations.resume(sessions[1]))[0] != sessions[1]
 
 
+async def test_questions_without_an_answer_push_nobody_out() -> None:
+    conversations = MemoryConversations(sessions=20)
+    kept = []
+    for number in range(20):
+        session, _ = await conversations.resume(None)
+        await conversations.remember(session, exchange(number))
+        kept.append(session)
+    for _ in range(2_000):
+        await conversations.resume(None)
+    assert [(await conversations.resume(session))[1] for session in kept] == [(exchange(n),) for n in range(20)]
+
+
 async def test_what_is_kept_is_bounded() -> None:
     conversations = MemoryConversations()
     session, _ = await conversations.resume(None)

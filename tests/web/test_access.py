@@ -2,13 +2,14 @@
 
 import asyncio
 import stat
+import time
 from pathlib import Path
 
 import pytest
 
 from rag.shared.link import PAUSE_SECONDS
 from tests.support.redis_server import RedisServer
-from web.access import AdminToken, Limits, client_key, offered_token
+from web.access import AdminToken, Limits, MonotonicStorage, client_key, offered_token
 from web.problems import Problem
 
 
@@ -144,3 +145,24 @@ async def test_limits_outlive_redis_and_are_shared_again_when_it_is_back(
         await one.admit("203.0.113.9")
     await one.close()
     await two.close()
+
+
+async def test_a_clock_that_is_set_back_locks_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = Limits("2/second", "100/minute", [])
+    for _ in range(2):
+        await limits.admit("192.0.2.7")
+    with pytest.raises(Problem) as refused:
+        await limits.admit("192.0.2.7")
+    assert refused.value.retry_after == pytest.approx(1.0, abs=0.1)
+    wall = time.time
+    monkeypatch.setattr(time, "time", lambda: wall() - 3600)
+    await asyncio.sleep(1.05)
+    await limits.admit("192.0.2.7")
+
+
+async def test_addresses_that_asked_long_ago_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("web.access.MOST_WINDOWS", 50)
+    storage = MonotonicStorage()
+    for number in range(200):
+        await storage.acquire_entry(f"address-{number}", 2, 0)
+    assert len(storage._windows) <= 51

@@ -37,6 +37,7 @@ def test_health_says_what_is(start: Start) -> None:
     assert set(health) == {
         "status", "version", "uptime", "qdrant_connected", "openai_connected", "mode", "index", "documents_count",
         "chunks_count",
+        "down",
     }  # fmt: skip
     head = httpx.head(f"{app.url}/health")
     assert (head.status_code, head.content) == (200, b"")

@@ -15,14 +15,17 @@ PAUSE = 0.05  # a browser gains nothing from more pictures a second
 
 
 class Answering:
-    """Who is being answered, by session, so that a reader can stop it. One answer at a time and session."""
+    """Who is being answered, by session, so that a reader can stop it.
+
+    The chat tab writes one answer at a time and session; a tab opened twice, or a program, may ask for more.
+    """
 
     def __init__(self, asking: Asking) -> None:
         self._asking = asking
-        self._stops: dict[str, asyncio.Event] = {}
+        self._stops: dict[str, list[asyncio.Event]] = {}
 
     def stop(self, session: str) -> None:
-        if stop := self._stops.get(session):
+        for stop in self._stops.get(session, ()):
             stop.set()
 
     def busy(self, session: str) -> bool:
@@ -32,7 +35,8 @@ class Answering:
         self, session: str, client: Client, question: str, history: list[Exchange], *, fresh: bool = False
     ) -> AsyncGenerator[Turn, None]:
         """Raises Problem or RagError before anything is yielded; the last turn that is yielded says how it ended."""
-        stop = self._stops[session] = asyncio.Event()
+        stop = asyncio.Event()
+        self._stops.setdefault(session, []).append(stop)
         try:
             turn = Turn(question=question)
             events = await self._asking.ask(client, question, history, fresh=fresh)
@@ -46,7 +50,9 @@ class Answering:
                         yield turn
             yield turn if turn.ended else turn.model_copy(update={"ended": "stopped"})
         finally:
-            del self._stops[session]
+            self._stops[session].remove(stop)
+            if not self._stops[session]:
+                del self._stops[session]
 
 
 def _after(turn: Turn, event: ChatEvent) -> Turn:

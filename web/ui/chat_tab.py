@@ -61,10 +61,13 @@ class ChatTab:
     def connect(self, demo: gr.Blocks) -> None:
         answer_to = [self.chatbot, self.box, self.chat]
         asked = {**ANSWERING, **PRIVATE, "outputs": answer_to}
-        self.box.submit(self.ask, [self.box, self.chat], **asked)
-        self.chatbot.example_select(self.ask_example, [self.chat], **asked)
-        self.chatbot.retry(self.retry, [self.chat], **asked)
-        self.chatbot.edit(self.edit, [self.chat], **asked)
+        for answered in (
+            self.box.submit(self.ask, [self.box, self.chat], **asked),
+            self.chatbot.example_select(self.ask_example, [self.chat], **asked),
+            self.chatbot.retry(self.retry, [self.chat], **asked),
+            self.chatbot.edit(self.edit, [self.chat], **asked),
+        ):
+            answered.then(self.watch, None, [self.notes, self.clock], **AT_ONCE)
         self.chatbot.undo(self.undo, [self.chat], answer_to, **AT_ONCE)
         self.chatbot.clear(self.begin, None, answer_to, **AT_ONCE)
         rated = {"show_progress": "hidden", "trigger_mode": "multiple", **PRIVATE}  # a mind changed at once is heard
@@ -152,6 +155,13 @@ class ChatTab:
             self.chatbot: gr.Chatbot(placeholder=welcome(pipeline.title, ready), examples=examples),
             self.clock: gr.Timer(active=not well),
         }
+
+    async def watch(self) -> Update:
+        """What is down, said after every answer; from then on `look` is repeated until all is well."""
+        pipeline = self._services.pipeline
+        status = await pipeline.status()
+        well = status.index_state == "ready" and status.health == "healthy"
+        return {self.notes: banner(status, pipeline.jobs.running()), self.clock: gr.Timer(active=not well)}
 
     # Answering
 

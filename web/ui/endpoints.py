@@ -128,8 +128,9 @@ class Endpoints:
         """
         services = self._services
         try:
+            await services.asking.admit(client_of(request))
             named, history = await services.conversations.resume(session_id)
-            events = await services.asking.ask(client_of(request), question, history)
+            events = await services.asking.ask(client_of(request), question, history, admitted=True)
             reply = ChatDict(answer="", sources=[], citations=[], session_id=named, answered=False)
             async with aclosing(events):
                 async for event in events:

@@ -105,6 +105,7 @@ EVENTS: Mapping[str, EventRule] = {
     "ChatTab.begin": _PLAIN,
     "ChatTab.stop": _PLAIN,
     "ChatTab.look": _PLAIN,
+    "ChatTab.watch": _PLAIN,
     # Every one of these asks for the admin token or for a ticket of it.
     "AdminTab.unlock": _PLAIN,
     "AdminTab.show": _PLAIN,
