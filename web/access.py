@@ -89,7 +89,7 @@ class AdminToken:
 def _kept_token(path: Path) -> str | None:
     """The token of an earlier start, or a new one; None, which opens nothing, where it cannot be kept."""
     try:
-        if path.is_file() and (kept := path.read_text().strip()):
+        if path.is_file() and (kept := _text(path.read_bytes())):
             return kept
         path.parent.mkdir(parents=True, exist_ok=True)
         token = secrets.token_urlsafe(32)
@@ -104,6 +104,15 @@ def _kept_token(path: Path) -> str | None:
         return None
     log.warning("ADMIN_TOKEN is not set: a new admin token is in %s", path)
     return token
+
+
+def _text(kept: bytes) -> str:
+    """Nothing where the bytes are no token: a damaged file gets a new one."""
+    try:
+        token = kept.decode("ascii").strip()
+    except UnicodeDecodeError:
+        return ""
+    return token if token.isprintable() else ""
 
 
 def offered_token(headers: Mapping[str, str]) -> str | None:

@@ -139,8 +139,14 @@ class CachedEmbedder:
         path = self._path
 
         def work() -> T:
-            self._file = self._file or VectorsFile(path)
-            return use(self._file)
+            file = self._file = self._file or VectorsFile(path)
+            try:
+                return use(file)
+            except sqlite3.DatabaseError as error:
+                if isinstance(error, sqlite3.OperationalError):
+                    raise
+                _log.warning("%s was damaged: %d vectors were kept, the others are embedded again.", path, file.mend())
+                return use(file)
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -1,14 +1,21 @@
 """The SQLite file of the vectors: float32 blobs by key, with the time of their last use beside them.
 
-The blobs have a table of their own, so that noting a use does not rewrite them.
+The blobs have a table of their own, so that noting a use does not rewrite them. Behind each vector stands a CRC-32 of
+its key and its numbers, for SQLite does not see a page whose content has changed. A vector without one, as earlier
+versions wrote it, is believed when its length is 1, which that of every embedder here is.
+
+A vector that is not as it was written is as good as none, and is written again. A file that SQLite finds malformed is
+replaced by one with all that can still be read of it.
 """
 
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 
@@ -19,6 +26,10 @@ _VERSION = 1
 _MOST_BYTES = 1 << 30
 _WAIT_SECONDS = 10.0
 _SLICE = 500
+_CHECKSUM = 4  # bytes
+_UNIT = 1e-3  # how far from 1 the length of a unit vector is at most
+_MOST_ROWS = 2**24  # no file within its bound has more; a damaged one may say so
+_ENTER = "INSERT INTO entry (key, used) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET used = excluded.used RETURNING id"
 _PAGE = 2**15  # bytes: a vector in one piece is written in half the time
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS entry (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, used INTEGER NOT NULL);
@@ -30,10 +41,12 @@ PRAGMA user_version = {_VERSION};
 class VectorsFile:
     """For one thread at a time. Raises sqlite3.Error or OSError when it cannot be read.
 
-    When it cannot be written it goes on being read. A file that is no database is started anew.
+    When it cannot be written it goes on being read. A file that is no database is started anew; `mend` is for one that
+    turns out to be malformed (sqlite3.DatabaseError, but no OperationalError) when it is used.
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._opened_at = int(time.time())
         self._frozen = False
         self._bytes_each = 0
@@ -43,10 +56,17 @@ class VectorsFile:
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise
-            for leftover in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
-                leftover.unlink(missing_ok=True)
+            _remove(path)
             self._db = _connected(path)
-        self._newest = self._db.execute("SELECT coalesce(max(id), 0) FROM entry").fetchone()[0]
+        try:
+            self._newest: int = self._db.execute("SELECT coalesce(max(id), 0) FROM entry").fetchone()[0]
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise
+            self._newest = 0
+            kept = self.mend()
+            _log.warning("The file of vectors was damaged: %d were kept, the others are embedded once more.", kept)
+            self._newest = self._last()
 
     @property
     def began_empty(self) -> bool:
@@ -64,8 +84,8 @@ class VectorsFile:
                 part,
             )
             for number, key, last_used, data in rows:
-                if len(data) == dimensions * 4:
-                    found[key] = np.frombuffer(data, dtype="<f4").astype(np.float32)
+                if _is_sound(key, data, dimensions):
+                    found[key] = np.frombuffer(data, dtype="<f4", count=dimensions).astype(np.float32)
                     if last_used < self._opened_at:
                         used.append(number)
         self._note_use(used)
@@ -80,26 +100,22 @@ class VectorsFile:
         for part in _slices(list(missing)):
             marks = ",".join("?" * len(part))
             rows = self._db.execute(
-                f"SELECT key FROM entry JOIN vector USING (id)"  # noqa: S608
-                f" WHERE key IN ({marks}) AND length(data) = ? AND id <= ?",
-                [*part, dimensions * 4, self._newest],
+                f"SELECT key, data FROM entry JOIN vector USING (id) WHERE key IN ({marks}) AND id <= ?",  # noqa: S608
+                [*part, self._newest],
             )
-            missing.difference_update(key for (key,) in rows)
+            missing.difference_update(key for key, data in rows if _is_sound(key, data, dimensions))
         return missing
 
     def write(self, vectors: Mapping[bytes, Vectors]) -> None:
-        """Adds the vectors; what is there already, from another process perhaps, stays."""
+        """Adds the vectors, in the place of what was there and was not usable."""
         with self._writing() as db:
             if db is None:
                 return
             for key, vector in vectors.items():
-                done = db.execute(
-                    "INSERT INTO entry (key, used) VALUES (?, ?) ON CONFLICT (key) DO NOTHING", (key, self._opened_at)
-                )
-                if done.rowcount:
-                    data = vector.astype("<f4").tobytes()
-                    db.execute("INSERT OR REPLACE INTO vector VALUES (?, ?)", (done.lastrowid, data))
-                    self._bytes_each = len(data)
+                numbers = vector.astype("<f4").tobytes()
+                (number,) = db.execute(_ENTER, (key, self._opened_at)).fetchone()
+                db.execute("INSERT OR REPLACE INTO vector VALUES (?, ?)", (number, numbers + _checksum(key, numbers)))
+                self._bytes_each = len(numbers) + _CHECKSUM
 
     def prune(self) -> int:
         """Drops what was last used before this file was opened; returns how many went."""
@@ -111,6 +127,51 @@ class VectorsFile:
         if self._bytes_each and self._db.execute("SELECT count(*) FROM entry").fetchone()[0] > kept:
             self._drop("id IN (SELECT id FROM entry ORDER BY used DESC, id DESC LIMIT -1 OFFSET ?)", kept)
         self._db.close()
+
+    def mend(self) -> int:
+        """Replaces the file by one with all that can still be read of it; returns how many vectors that are.
+
+        Who has the old one open meanwhile goes on with it.
+        """
+        beside = self._path.with_name(f"{self._path.name}.{os.getpid()}")
+        _remove(beside)
+        mended = _connected(beside)
+        kept = 0
+        try:
+            for number in range(1, self._last() + 1, _SLICE):
+                rows = list(self._readable(number))
+                with mended:
+                    mended.execute("BEGIN IMMEDIATE")
+                    mended.executemany("INSERT OR IGNORE INTO entry VALUES (?, ?, ?)", (row[:3] for row in rows))
+                    mended.executemany("INSERT OR IGNORE INTO vector VALUES (?, ?)", ((r[0], r[3]) for r in rows))
+                kept += len(rows)
+            mended.execute("PRAGMA journal_mode = DELETE")
+        finally:
+            mended.close()
+        self._db.close()
+        _remove(self._path)
+        beside.replace(self._path)
+        self._db = _connected(self._path)
+        return kept
+
+    def _last(self) -> int:
+        found = [self._newest]
+        for table in ("entry", "vector"):
+            with suppress(sqlite3.DatabaseError):
+                found.append(self._db.execute(f"SELECT coalesce(max(id), 0) FROM {table}").fetchone()[0])  # noqa: S608
+        return min(max(found), _MOST_ROWS)
+
+    def _readable(self, first: int) -> Iterator[tuple[int, bytes, int, bytes]]:
+        """Id, key, use and data of the rows of a slice that can be read: all at once, else one by one."""
+        rows = "SELECT id, key, used, data FROM entry JOIN vector USING (id) WHERE id BETWEEN ? AND ?"
+        try:
+            found = self._db.execute(rows, (first, first + _SLICE - 1)).fetchall()
+        except sqlite3.DatabaseError:
+            found = []
+            for number in range(first, first + _SLICE):
+                with suppress(sqlite3.DatabaseError):
+                    found += self._db.execute(rows, (number, number)).fetchall()
+        yield from (row for row in found if isinstance(row[1], bytes) and isinstance(row[3], bytes))
 
     def _drop(self, which: str, value: int) -> int:
         gone = 0
@@ -158,6 +219,27 @@ def _connected(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def _remove(path: Path) -> None:
+    """The database, with what SQLite keeps beside it."""
+    for leftover in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+        leftover.unlink(missing_ok=True)
+
+
+def _checksum(key: bytes, numbers: bytes) -> bytes:
+    return crc32(numbers, crc32(key)).to_bytes(_CHECKSUM, "little")
+
+
+def _is_sound(key: bytes, data: object, dimensions: int) -> bool:
+    """Whether that is a vector of that length as it was written."""
+    size = dimensions * 4
+    if not isinstance(data, bytes) or len(data) not in (size, size + _CHECKSUM):
+        return False
+    if len(data) > size:
+        return data[size:] == _checksum(key, data[:size])
+    length = np.linalg.norm(np.frombuffer(data, dtype="<f4").astype(np.float64))
+    return bool(abs(length - 1) < _UNIT)
 
 
 def _slices(keys: list[bytes]) -> Iterator[list[bytes]]:

@@ -32,8 +32,7 @@ class Ingestion:
     in_flight: int = 2
 
     async def __aenter__(self) -> Self:
-        """Opens the store; the embedder is opened when something must be embedded."""
-        await self.store.open()
+        """Opens nothing: the store is opened by who reads it, the embedder when something must be embedded."""
         return self
 
     async def __aexit__(self, *_: object) -> None:

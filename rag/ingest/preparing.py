@@ -49,8 +49,10 @@ class Prepared:
 @asynccontextmanager
 async def prepared(parts: Ingestion, path: str | None, *, force: bool, dry_run: bool) -> AsyncIterator[Prepared]:
     """What has begun ends with the context. Raises ContentError, ModelError, StoreUnavailable."""
-    index = await published(parts.store, force=force)
-    if dry_run or not (index.config is None or (force and path is None)):
+    index = await published(parts.store, anew=force and path is None and not dry_run)
+    if index.lost:
+        path = None  # an index of a part of the book would take the place of the whole one
+    if dry_run or index.config is not None:
         survey = await look(parts.content_dir, parts.site, index, path)
         idle = not force and survey.current and _like(parts, parts.embedder, index.config).made(index.config)
         embedder, warnings = (parts.embedder, ()) if dry_run or idle else await _opened(parts)

@@ -1,6 +1,7 @@
 """What is on disk, what the index holds, and which files an ingest must therefore cut anew."""
 
 import asyncio
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -12,16 +13,21 @@ from rag.events import FileProblem
 from rag.store.base import IndexConfig, VectorStore
 from rag.types import DocumentRecord
 
+_log = logging.getLogger(__name__)
 _SAMPLED_FILES = 40
 _SAMPLED_CHARACTERS = 1_500  # of each
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """The published index as an ingest needs to know it."""
+    """The published index as an ingest needs to know it. `hashes` are known of an index that is not opened as well; a
+    `lost` one is there and cannot be used.
+    """
 
     config: IndexConfig | None
     records: Mapping[str, DocumentRecord]
+    hashes: Mapping[str, str]
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +73,28 @@ class Survey:
         return replace(_survey(self.sources, self.problems, self.index, None), notes=self.notes)
 
 
-async def published(store: VectorStore, *, force: bool) -> Index:
-    """What must be built anew is as good as nothing; so is, when forced, what cannot be read: else StoreUnavailable."""
+async def published(store: VectorStore, *, anew: bool) -> Index:
+    """What must be built anew is as good as nothing, and is not opened where all is to be made `anew`.
+
+    Raises StoreUnavailable.
+    """
+    if anew:
+        return Index(None, {}, await _hashes(store))
     try:
         config = await store.config()
         records = await store.documents() if config is not None else []
-    except IndexMismatch:
-        return Index(None, {})
-    except StoreUnavailable:
-        if force:
-            return Index(None, {})
-        raise
-    return Index(config, {record.path: record for record in records})
+    except IndexMismatch as error:
+        _log.warning("%s", error.message)
+        return Index(None, {}, await _hashes(store), lost=True)
+    return Index(config, {record.path: record for record in records}, {each.path: each.sha256 for each in records})
+
+
+async def _hashes(store: VectorStore) -> Mapping[str, str]:
+    """None where they cannot be told: the writer will say what is wrong with the store."""
+    try:
+        return await store.hashes()
+    except (IndexMismatch, StoreUnavailable):
+        return {}
 
 
 async def look(content_dir: Path, site: Site, index: Index, path: str | None) -> Survey:
@@ -99,8 +115,8 @@ def _survey(
     sources: Mapping[str, Source], problems: Mapping[str, FileProblem], index: Index, scope: str | None
 ) -> Survey:
     survey = Survey(sources, problems, index, scope, Plan((), (), (), ()))
-    changes = plan(Scan(survey.scoped, []), {path: record.sha256 for path, record in index.records.items()})
-    return replace(survey, plan=replace(changes, removed=tuple(filter(survey.gone, index.records))))
+    changes = plan(Scan(survey.scoped, []), index.hashes)
+    return replace(survey, plan=replace(changes, removed=tuple(filter(survey.gone, index.hashes))))
 
 
 def _scope(content_dir: Path, path: str | None) -> str | None:

@@ -5,7 +5,7 @@ BM25 vector and a dense one) and documents (the manifest and the outline, withou
 "collection" do not leave this package.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -91,6 +91,10 @@ class VectorStore(Protocol):
 
     async def documents(self) -> list[DocumentRecord]:
         """The manifest and outline, by path, without reading any chunk."""
+        ...
+
+    async def hashes(self) -> Mapping[str, str]:
+        """The SHA-256 of every document by its path, as far as it can be told without opening the index."""
         ...
 
 

@@ -5,12 +5,12 @@ Both only arrange shards: what the engine is asked and how stands in `search` an
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from time import perf_counter
+from time import monotonic, perf_counter
 
 from rag.errors import IndexEmpty, IndexMismatch, StoreUnavailable
 from rag.store import search as searching
@@ -34,6 +34,7 @@ from rag.types import Chunk, DocumentRecord, Hit, IndexInfo
 
 _log = logging.getLogger(__name__)
 _NOTICED = 0.001  # seconds
+_REFUSED_SECONDS = 5.0
 ENGINE = f"qdrant-edge {version('qdrant-edge-py')}"
 
 
@@ -82,6 +83,15 @@ class _Reader:
             self.lease.release()
 
 
+@dataclass(frozen=True)
+class _Refused:
+    """An index that could not be opened: it is not read again for every question."""
+
+    error: StoreUnavailable | IndexMismatch
+    stamp: tuple[int, int] | None
+    until: float
+
+
 class EdgeStore:
     """The VectorStore over DATA_DIR/index. Any number of processes may have it open.
 
@@ -93,35 +103,59 @@ class EdgeStore:
         self._preload = preload
         self._reader: _Reader | None = None
         self._stamp: tuple[int, int] | None = None
+        self._refused: _Refused | None = None
+        self._refreshing: asyncio.Task[bool] | None = None
 
     async def open(self) -> None:
         """Opens the published index; one that cannot be used is reported by whoever asks it."""
         with suppress(StoreUnavailable, IndexMismatch):
             await self.refresh()
+        self._generations.drop_replaced()
 
     async def close(self) -> None:
+        if self._refreshing is not None:
+            await asyncio.wait({self._refreshing})
         reader, self._reader, self._stamp = self._reader, None, None
         if reader is not None:
             reader.retire()
 
+    async def hashes(self) -> Mapping[str, str]:
+        return await asyncio.to_thread(self._generations.documents)
+
     async def refresh(self) -> bool:
-        stamp = self._generations.stamp()
-        if stamp == self._stamp:
-            return False
+        """See VectorStore. Checking a large index takes a second: one check serves all who wait, and outlasts them."""
+        if self._refreshing is None:
+            stamp = self._generations.stamp()
+            if self._reader is not None and stamp == self._stamp:
+                return False
+            self._refreshing = asyncio.create_task(self._refresh(stamp), name="open the index")
+            self._refreshing.add_done_callback(self._refreshed)
+        return await asyncio.shield(self._refreshing)
+
+    def _refreshed(self, task: asyncio.Task[bool]) -> None:
+        self._refreshing = None
+        if not task.cancelled():
+            task.exception()  # is raised to whoever still waits
+
+    async def _refresh(self, stamp: tuple[int, int] | None) -> bool:
+        refused = self._refused
+        if refused is not None and refused.stamp == stamp and monotonic() < refused.until:
+            raise refused.error
         old = self._reader
         try:
-            lease = self._generations.hold()
+            lease = await asyncio.to_thread(self._generations.hold)
             self._reader = self._opened(lease) if lease is not None else None
         except (StoreUnavailable, IndexMismatch) as error:
             if old is None:
+                self._refused = _Refused(error.with_traceback(None), stamp, monotonic() + _REFUSED_SECONDS)
                 raise
             _log.warning("The new index is not taken up, the old one answers on. %s", error)
             self._stamp = stamp
             return False
-        self._stamp = stamp
+        self._stamp, self._refused = stamp, None
         if old is not None:
             old.retire()
-        return True
+        return self._reader is not None or old is not None
 
     def _opened(self, lease: Lease) -> _Reader:
         try:
@@ -223,7 +257,8 @@ class EdgeWriter:
         self._open = None
         shard.finish(self._config.dimensions, info.windows or info.chunks)
         assert self._path is not None
-        self._generations.publish(self._path, About(self._config, info, ENGINE))
+        documents = {path: record.sha256 for path, record in self._records.items()}
+        self._generations.publish(self._path, About(self._config, info, ENGINE), documents)
         self._path = None
         return info
 
@@ -265,9 +300,10 @@ def edge_writer_for(data_dir: Path) -> WriterFactory:
     async def writer_for(config: IndexConfig, *, force: bool = False) -> AsyncIterator[EdgeWriter]:
         with generations.writing():
             base = None if force else _usable(generations, config)
+            generations.sweep()
             writer: EdgeWriter | None = None
             try:
-                writer = EdgeWriter(generations, config, base)
+                writer = _writer(generations, config, base)
                 yield writer
             finally:
                 if writer is not None:
@@ -277,6 +313,15 @@ def edge_writer_for(data_dir: Path) -> WriterFactory:
                 generations.sweep()
 
     return writer_for
+
+
+def _writer(generations: Generations, config: IndexConfig, base: Lease | None) -> EdgeWriter:
+    """Upon the base, or from nothing where the engine cannot use it though its files are whole."""
+    try:
+        return EdgeWriter(generations, config, base)
+    except IndexMismatch as error:
+        _log.warning("%s", error.message)
+        return EdgeWriter(generations, config, None)
 
 
 def _usable(generations: Generations, config: IndexConfig) -> Lease | None:

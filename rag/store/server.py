@@ -177,6 +177,9 @@ class ServerStore:
 
         return await self._on_index(found) or []
 
+    async def hashes(self) -> dict[str, str]:
+        return {record.path: record.sha256 for record in await self.documents()}
+
     async def _current(self) -> Index | None:
         if self._index is None:
             await self.refresh()

@@ -1,10 +1,14 @@
 """One shard of the embedded engine: its layout, and its answers to Ask.
 
-The engine raises bare Exception for everything, which is why exactly its calls are wrapped. It holds the
-interpreter lock in every one of them, so a thread would free nothing: they stand inline.
+The engine raises bare Exception for everything and, where its Rust code panics, PyO3's PanicException, which is a
+BaseException: exactly its calls are wrapped. It holds the interpreter lock in every one of them, so a thread would
+free nothing: they stand inline.
 """
 
+import errno
 import os
+import re
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +19,8 @@ import numpy as np
 import qdrant_edge as qe
 
 from rag.embedding.base import Vectors
-from rag.errors import StoreUnavailable
+from rag.errors import IndexMismatch, RagError, StoreUnavailable
+from rag.store.files import FULL
 from rag.store.points import BM25, DENSE, WINDOW_BM25, StoredPoint
 from rag.store.search import BEAM, Answer, Ask
 from rag.types import SparseVector
@@ -23,20 +28,48 @@ from rag.types import SparseVector
 _BATCH = 256  # points in one call to the engine
 _PAGE = 250  # points read at once
 _COMPACT_EVERY = 25_000  # points after which what was written leaves the memory, 1.3 kB each
-_GRAPH_FROM = 128 * 2**20  # bytes of dense vectors; comparing them all takes 12 ms, building a graph minutes
+_GRAPH_FROM = 64 * 2**20  # bytes of dense vectors as stored; comparing them all takes 12 ms, building a graph minutes
+_NUMBER_BYTES = 2  # of a dense vector: float16
+_NO_ROOM = 2**20  # bytes
+_PASSING = {errno.EACCES, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EPERM}
+_PANIC = "pyo3_runtime"
 _SEGMENT_KB = 200_000  # bounds the memory that compacting takes
 
 
 @contextmanager
 def _engine_call(where: Path) -> Iterator[None]:
-    """Around one call of the engine, which raises bare Exception for everything."""
+    """Around one call of the engine, which raises bare Exception for everything, and panics."""
     try:
         yield
-    except (MemoryError, KeyboardInterrupt):
+    except (MemoryError, RagError):
         raise
-    except Exception as error:
-        reason = "the folder is read-only" if _read_only(where) else "ingest again with --force to rebuild it"
-        raise StoreUnavailable(f"The index in {where} cannot be used: {reason}.") from error
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__module__ != _PANIC:
+            raise  # a cancel, an interrupt
+        raise _failure(where, str(error)) from error
+
+
+def _failure(where: Path, said: str) -> StoreUnavailable | IndexMismatch:
+    """What the disk, the system or a permission explains may pass; else nothing but another index helps."""
+    known = re.search(r"os error (\d+)", said)
+    number = int(known[1]) if known else 0
+    if is_full(where) or number in FULL:
+        reason = "the disk is full"
+    elif _read_only(where):
+        reason = "the folder is read-only"
+    elif number in _PASSING:
+        reason = os.strerror(number)
+    else:
+        return IndexMismatch(f"The index in {where} cannot be used; it is built anew by the next ingest.")
+    return StoreUnavailable(f"The index in {where} cannot be used: {reason}.")
+
+
+def is_full(where: Path) -> bool:
+    """True when there is no room left to write anything on that disk."""
+    try:
+        return shutil.disk_usage(where).free < _NO_ROOM
+    except OSError:
+        return False
 
 
 def _read_only(where: Path) -> bool:
@@ -107,12 +140,12 @@ class Shard:
 
     def finish(self, dimensions: int, vectors: int) -> None:
         """Makes the shard compact, quick to load and durable, and closes it. `vectors` is the number of dense ones."""
-        large = vectors * dimensions * 4 >= _GRAPH_FROM
+        large = vectors * dimensions * _NUMBER_BYTES >= _GRAPH_FROM
         with _engine_call(self._where):
             if large:
                 self._reload(_config(dimensions, graph=True))
             self._shard.optimize()
-            self._shard.flush()
+            self._reload()  # which applies and removes what is left of the engine's journals: its files change no more
         self.close()
 
     def _reload(self, config: qe.EdgeConfig | None = None) -> None:

@@ -15,7 +15,8 @@ from rag.errors import IndexEmpty, IndexMismatch, IngestRunning, StoreUnavailabl
 from rag.store import edge
 from rag.store import generations as module
 from rag.store.edge import ENGINE, EdgeStore, edge_writer_for
-from rag.store.generations import Generations, copy_tree
+from rag.store.files import copy_tree
+from rag.store.generations import Generations
 from rag.types import Chunk, DocumentRecord, Hit
 from tests.support.indexed import CONFIG, page
 from tests.support.store_process import QUERY, book, start
@@ -139,37 +140,62 @@ async def test_a_generation_in_use_stays_until_its_reader_has_gone(tmp_path: Pat
     assert len(folders(tmp_path)) == 1
 
 
-async def test_a_search_under_way_ends_on_the_generation_it_began_on(
+async def test_searches_under_way_end_on_the_generation_they_began_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(edge, "_NOTICED", 0.0)  # every call of the engine is one that others wait for
     await written(tmp_path, "old")
     store = EdgeStore(tmp_path)
     await store.open()
-    before = await store.search(QUERY, 100)
+    before = by_id(await store.search(QUERY, 100))
     await written(tmp_path, "new")
-    search = asyncio.create_task(store.search(QUERY, 100))
-    await asyncio.sleep(0)
-    assert await store.refresh()
-    assert not search.done()
-    assert by_id(await search) == by_id(before)
-    assert by_id(await store.search(QUERY, 100)) != by_id(before)
+    refreshing = asyncio.create_task(store.refresh())
+    answers = []
+    while not refreshing.done():
+        searches = [asyncio.create_task(store.search(QUERY, 100)) for _ in range(3)]
+        answers += [by_id(hits) for hits in await asyncio.gather(*searches)]
+    assert await refreshing
+    after = by_id(await store.search(QUERY, 100))
+    assert after != before
+    assert all(answer in (before, after) for answer in answers)
+    assert answers[0] == before
     await written(tmp_path, "newer")
-    assert len(folders(tmp_path)) == 2  # the one that is read and the newest: the first was let go
+    await gone(tmp_path, 2)  # the one that is read and the newest: the first was let go
     await store.close()
+    await gone(tmp_path, 1)
+
+
+async def gone(folder: Path, left: int) -> None:
+    """Waits until no more generations are left than that."""
+    for _ in range(500):
+        if len(folders(folder)) <= left:
+            break
+        await asyncio.sleep(0.02)
+    assert len(folders(folder)) == left
 
 
 def by_id(hits: list[Hit]) -> dict[str, Hit]:
     return {hit.chunk.id: hit for hit in hits}
 
 
-async def test_a_second_writer_is_refused_and_a_killed_one_leaves_no_lock(tmp_path: Path) -> None:
+async def test_a_second_writer_is_refused_and_a_killed_one_leaves_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_LOCK_SECONDS", 0.1)
     with running("write", tmp_path, "one", 400) as process:
         assert line(process) == "begun"
         with pytest.raises(IngestRunning, match="already"):
             await written(tmp_path, "two")
     await written(tmp_path, "two")
     assert len(folders(tmp_path)) == 1
+
+
+async def test_a_second_writer_waits_for_one_that_is_just_ending(tmp_path: Path) -> None:
+    with running("write", tmp_path, "one", 4000) as process:
+        assert line(process) == "begun"
+        asyncio.get_running_loop().call_later(0.2, process.kill)
+        async with edge_writer_for(tmp_path)(CONFIG) as writer:
+            assert writer.rebuilding
 
 
 async def test_nothing_is_touched_before_the_first_change(tmp_path: Path) -> None:
@@ -183,17 +209,31 @@ async def test_nothing_is_touched_before_the_first_change(tmp_path: Path) -> Non
     assert Generations(tmp_path, ENGINE).stamp() == stamp
 
 
-@pytest.mark.parametrize("damage", ["", "../../etc", "no such generation", "\xff\xfe", "deadbeefdeadbeef"])
-async def test_a_damaged_pointer_is_named_and_healed(damage: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["", "../../etc", "no such generation", "\xff\xfe", "deadbeefdeadbeef", None])
+async def test_a_damaged_pointer_names_the_last_whole_generation_again(damage: str | None, tmp_path: Path) -> None:
+    await written(tmp_path, "one")
+    before = await content(tmp_path)
+    pointer = tmp_path / "index" / "current"
+    name = pointer.read_text()
+    pointer.unlink()
+    if damage is not None:
+        pointer.write_bytes(damage.encode("latin-1"))
+    assert await content(tmp_path) == before
+    assert pointer.read_text() == name
+    async with edge_writer_for(tmp_path)(CONFIG) as writer:
+        assert not writer.rebuilding
+
+
+async def test_a_damaged_pointer_to_nothing_is_named_and_healed(tmp_path: Path) -> None:
     await written(tmp_path, "one")
     pointer = tmp_path / "index" / "current"
-    pointer.write_bytes(damage.encode("latin-1"))
+    pointer.write_text("deadbeefdeadbeef")
+    next((tmp_path / "index").glob("*/about.json")).unlink()
     store = EdgeStore(tmp_path)
     await store.open()
-    with pytest.raises(IndexMismatch) as caught:
+    with pytest.raises(IndexMismatch, match="built anew by the next ingest") as caught:
         await store.info()
     assert str(pointer) in str(caught.value)
-    assert "ingest again" in str(caught.value)
     async with edge_writer_for(tmp_path)(CONFIG) as writer:
         assert writer.rebuilding
         await writer.replace(*page(1))
@@ -213,22 +253,53 @@ async def test_an_index_of_another_engine_is_named(tmp_path: Path) -> None:
         await store.search(QUERY, 3)
 
 
-async def test_a_shard_that_does_not_load_is_named_and_an_open_reader_answers_on(tmp_path: Path) -> None:
+async def test_a_damaged_generation_gives_way_to_the_one_that_is_still_read(tmp_path: Path) -> None:
     await written(tmp_path, "one")
     store = EdgeStore(tmp_path)
     await store.open()
+    before = by_id(await store.search(QUERY, 100))
     await written(tmp_path, "two")
     current = (tmp_path / "index" / "current").read_text()
     for path in (tmp_path / "index" / current / "shard").rglob("*.json"):
         path.write_text("{")
-    assert not await store.refresh()
-    assert (await store.info()).documents == PAGES
-    assert len(await store.search(QUERY, 5)) >= 5
-    await store.close()
+    await store.refresh()
+    assert by_id(await store.search(QUERY, 100)) == before
     fresh = EdgeStore(tmp_path)
     await fresh.open()
-    with pytest.raises((StoreUnavailable, IndexMismatch), match=r"index.*ingest again"):
-        await fresh.info()
+    assert by_id(await fresh.search(QUERY, 100)) == before
+    await written(tmp_path, "three")
+    for reader in (store, fresh):
+        await reader.refresh()
+        assert by_id(await reader.search(QUERY, 100)) != before
+        await reader.close()
+    await gone(tmp_path, 1)
+
+
+async def test_a_replaced_generation_goes_with_its_last_reader(tmp_path: Path) -> None:
+    await written(tmp_path, "one")
+    one, two = EdgeStore(tmp_path), EdgeStore(tmp_path)
+    await one.open()
+    await two.open()
+    await written(tmp_path, "two")
+    await one.refresh()
+    assert len(folders(tmp_path)) == 2
+    await two.refresh()
+    await gone(tmp_path, 1)
+    await one.close()
+    await two.close()
+    assert len(folders(tmp_path)) == 1
+
+
+async def test_what_a_killed_reader_held_goes_at_the_next_start(tmp_path: Path) -> None:
+    await written(tmp_path, "one")
+    with running("hold", tmp_path) as reader:
+        assert line(reader) == "open"
+        await written(tmp_path, "two")
+        assert len(folders(tmp_path)) == 2
+    store = EdgeStore(tmp_path)
+    await store.open()
+    await gone(tmp_path, 1)
+    await store.close()
 
 
 async def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
