@@ -18,6 +18,7 @@ from rag.memory import hoard_little, settle
 from rag.settings import Settings
 from web import logs
 from web.api import create_app
+from web.connections import BoundedProtocol, allow_many_files
 from web.services import Services
 from web.ui import mount
 
@@ -52,6 +53,7 @@ def server_options(settings: Settings) -> dict[str, Any]:
     return {
         "host": settings.host,
         "port": settings.port,
+        "http": BoundedProtocol,
         "timeout_graceful_shutdown": SHUTDOWN_SECONDS,
         "forwarded_allow_ips": SPACE_PROXIES if on_space else settings.forwarded_allow_ips,
         "access_log": False,
@@ -67,6 +69,7 @@ def main() -> int:
         print("\n".join(error.problems), file=sys.stderr)
         return 2
     os.umask(0o077)  # whatever this process and its children write is their owner's alone
+    allow_many_files()
     hoard_little()
     logs.configure(settings.log_level, settings.log_json)
     app = build(settings)
