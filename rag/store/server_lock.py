@@ -2,7 +2,8 @@
 
 It is renewed while its holder lives. A holder that was killed keeps others out until it expires, or not at all when
 they run on the same machine and see that it is gone. Of two that begin at the same moment the later claim stands, which
-both see when they read the point again.
+both see when they read the point again. A holder looks before it renews or deletes: one that slept until its claim
+expired, and finds another's in its place, ends its work and leaves the other's alone.
 """
 
 import asyncio
@@ -38,15 +39,34 @@ async def writing(link: Link, name: str) -> AsyncIterator[None]:
     holder = await _holder(link, collection)
     if holder is None or holder["owner"] != claim["owner"]:
         raise IngestRunning("The book is being ingested already; wait until that run has ended.")
-    renewing = asyncio.create_task(_renew(link, collection, claim))
+    lost = asyncio.Event()
+    renewing = asyncio.create_task(_renew(link, collection, claim, lost, asyncio.current_task()))
     try:
         yield
+    except asyncio.CancelledError:
+        if not lost.is_set():
+            raise
+        _uncancel()
+        raise IngestRunning("Another process has taken over the ingest of the book, and so this one ended.") from None
     finally:
         renewing.cancel()
         with suppress(asyncio.CancelledError):
             await renewing
         with suppress(StoreUnavailable, Missing):
-            await link.run(lambda client: client.delete(collection, models.PointIdsList(points=[_POINT])))
+            await _release(link, collection, claim)
+
+
+def _uncancel() -> None:
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()
+
+
+async def _release(link: Link, collection: str, claim: Mapping[str, Any]) -> None:
+    """Deletes the claim, if it is still this one."""
+    holder = await _holder(link, collection)
+    if holder is not None and holder["owner"] == claim["owner"]:
+        await link.run(lambda client: client.delete(collection, models.PointIdsList(points=[_POINT])))
 
 
 async def _holder(link: Link, collection: str) -> Mapping[str, Any] | None:
@@ -64,10 +84,19 @@ async def _claim(link: Link, collection: str, claim: Mapping[str, Any]) -> None:
     await link.run(lambda client: client.upsert(collection, [point]))
 
 
-async def _renew(link: Link, collection: str, claim: Mapping[str, Any]) -> None:
+async def _renew(
+    link: Link, collection: str, claim: Mapping[str, Any], lost: asyncio.Event, writer: "asyncio.Task[Any] | None"
+) -> None:
+    """Renews the claim for as long as it stands; ends the writer when another's stands in its place."""
     while True:
         await asyncio.sleep(_RENEWED)
         with suppress(StoreUnavailable, Missing):
+            holder = await _holder(link, collection)
+            if holder is not None and holder["owner"] != claim["owner"]:
+                lost.set()
+                if writer is not None:
+                    writer.cancel()
+                return
             await _claim(link, collection, claim)
 
 

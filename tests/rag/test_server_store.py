@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
@@ -13,6 +14,7 @@ import pytest
 from qdrant_client import AsyncQdrantClient, models
 
 from rag.errors import IngestRunning, StoreUnavailable
+from rag.store import server_lock
 from rag.store.base import IndexConfig
 from rag.store.server import ServerStore
 from rag.store.server_writer import server_writer_for
@@ -250,3 +252,36 @@ async def test_a_server_that_is_not_there_is_told_over_either_protocol() -> None
         with pytest.raises(StoreUnavailable, match=rf"127\.0\.0\.1:{port} cannot be reached; check QDRANT_URL"):
             await store.search(QUERY, 3)
         await store.close()
+
+
+async def test_a_holder_that_slept_too_long_leaves_the_lock_of_another_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_lock, "_RENEWED", 0.05)
+    client = AsyncQdrantClient(location=":memory:")
+    other = models.PointStruct(
+        id=1, vector={}, payload={"owner": "another", "host": "another", "pid": 1, "until": time.time() + 60}
+    )
+
+    async def asleep() -> None:
+        async with server_writer_for("http://memory.test", collection=NAME, client=client)(CONFIG):
+            await client.upsert(f"{NAME}_lock", [other])  # as if this process had slept meanwhile
+            await asyncio.sleep(30)
+
+    with pytest.raises(IngestRunning, match="taken over"):
+        await asleep()
+    (held,) = await client.retrieve(f"{NAME}_lock", [1])
+    assert held.payload is not None
+    assert held.payload["owner"] == "another"
+
+
+async def test_a_lock_is_deleted_by_its_holder_alone() -> None:
+    client = AsyncQdrantClient(location=":memory:")
+    other = models.PointStruct(
+        id=1, vector={}, payload={"owner": "another", "host": "another", "pid": 1, "until": time.time() + 60}
+    )
+    async with server_writer_for("http://memory.test", collection=NAME, client=client)(CONFIG):
+        await client.upsert(f"{NAME}_lock", [other])
+    assert await client.retrieve(f"{NAME}_lock", [1])
+    await client.delete(f"{NAME}_lock", models.PointIdsList(points=[1]))
+    async with server_writer_for("http://memory.test", collection=NAME, client=client)(CONFIG):
+        assert await client.retrieve(f"{NAME}_lock", [1])
+    assert not await client.retrieve(f"{NAME}_lock", [1])
