@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import fastapi_swagger
 from fastapi import APIRouter, FastAPI, Request
@@ -18,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 import rag
 from rag.errors import RagError
+from rag.settings import Settings
 from web.envelope import Envelope, Guard
 from web.problems import Problem, internal, method_not_allowed, not_found, problem_of
 from web.routes import admin_routes, operator_routes, reader_routes
@@ -54,7 +56,7 @@ def create_app(services: Services) -> FastAPI:
         redoc_url=None,
     )
     app.state.services = services
-    _add_middleware(app, services.settings.allowed_origins)
+    _add_middleware(app, allowed_origins(services.settings))
     _add_problem_handlers(app)
     _add_docs(app)
     routers = [reader_routes(services), admin_routes(services), operator_routes(services), widget_routes()]
@@ -87,6 +89,14 @@ def _add_middleware(app: FastAPI, origins: list[str]) -> None:
         max_age=3600,
     )
     app.add_middleware(Envelope)
+
+
+def allowed_origins(settings: Settings) -> list[str]:
+    """Those that were named, and the book's own: its widget asks from there."""
+    book = urlsplit(settings.book_url or "")
+    own = f"{book.scheme}://{book.netloc.rpartition('@')[2]}".lower()
+    default = ":80" if book.scheme.lower() == "http" else ":443"
+    return list(dict.fromkeys([*settings.allowed_origins, *([own.removesuffix(default)] if book.netloc else [])]))
 
 
 def _add_problem_handlers(app: FastAPI) -> None:

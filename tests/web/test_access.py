@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from rag.settings import Settings
 from rag.shared.link import PAUSE_SECONDS
 from tests.support.redis_server import RedisServer
 from web.access import AdminToken, Limits, MonotonicStorage, client_key, offered_token
+from web.api import allowed_origins
 from web.problems import Problem
 
 
@@ -166,3 +168,18 @@ async def test_addresses_that_asked_long_ago_are_forgotten(monkeypatch: pytest.M
     for number in range(200):
         await storage.acquire_entry(f"address-{number}", 2, 0)
     assert len(storage._windows) <= 51
+
+
+@pytest.mark.parametrize(
+    ("book_url", "origin"),
+    [
+        ("https://Book.example/docs/", "https://book.example"),
+        ("http://book.example:8080", "http://book.example:8080"),
+        ("https://book.example:443/", "https://book.example"),
+    ],
+)
+def test_the_origin_of_the_book_may_ask_beside_those_that_are_named(tmp_path: Path, book_url: str, origin: str) -> None:
+    settings = Settings(data_dir=tmp_path, book_url=book_url)
+    assert allowed_origins(settings) == [*Settings().allowed_origins, origin]
+    assert allowed_origins(Settings(data_dir=tmp_path, allowed_origins=[origin], book_url=book_url)) == [origin]
+    assert allowed_origins(Settings(data_dir=tmp_path)) == Settings().allowed_origins
