@@ -163,7 +163,10 @@ class Warned:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The terminal event of an ingest; a failure of the whole ingest is an exception, not an event."""
+    """The terminal event of an ingest; a failure of the whole ingest is an exception, not an event.
+
+    `code` is the code of that exception (rag.errors), where the worker tells of it.
+    """
 
     status: Literal["completed", "failed", "cancelled"]
     message: str
@@ -179,6 +182,7 @@ class Finished:
     tokens: int
     seconds: float
     problems: tuple[FileProblem, ...] = field(default=())
+    code: str = ""
     type: Literal["finished"] = "finished"
 
 

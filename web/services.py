@@ -9,7 +9,8 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 from rag.answers.conversation import Conversations
-from rag.errors import RagError
+from rag.errors import IngestRunning, RagError
+from rag.ingest.job_snapshot import JobSnapshot
 from rag.ingest.jobs import Job
 from rag.pipeline import Pipeline
 from rag.resilience import close_all
@@ -22,6 +23,8 @@ from web.problems import Problem
 from web.ratings import Ratings
 
 log = logging.getLogger(__name__)
+
+INGEST_PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0)  # seconds: longer than the lock of a writer that was killed
 
 
 class Services:
@@ -98,12 +101,29 @@ class Services:
             listener(asked, question)
 
     async def _ingest_when_needed(self) -> None:
-        """An empty or stale index is built while the service already answers from the old one."""
-        try:
-            if await self.pipeline.needs_ingest():
-                await self.start_ingest()
-        except RagError as error:
-            log.warning("no ingest at start: %s", error)
+        """An empty or stale index is built while the service already answers from the old one.
+
+        What another process is just ingesting, or was when it was killed, is waited for, and then looked at again.
+        """
+        for pause in INGEST_PAUSES:
+            try:
+                if self.pipeline.jobs.running() is None and not await self.pipeline.needs_ingest():
+                    return
+                job = await self.start_ingest()
+                last = await self._ended(job.snapshot)
+                if not job.joined and last.code != IngestRunning.code:
+                    return
+            except IngestRunning as error:
+                log.warning("%s", error.message)
+            except RagError as error:
+                log.warning("no ingest at start: %s", error)
+                return
+            await asyncio.sleep(pause)
+
+    async def _ended(self, job: JobSnapshot) -> JobSnapshot:
+        async for snapshot in self.pipeline.jobs.watch(job.task_id):
+            job = snapshot
+        return job
 
     async def _measure_ingest(self, task_id: str) -> None:
         async for job in self.pipeline.jobs.watch(task_id):

@@ -15,6 +15,7 @@ from rag.events import Finished, Planned
 from rag.ingest.ingestion import ingest
 from rag.ingest.parts import Ingestion
 from rag.ingest.tally import interrupted
+from rag.ingest.worker_process import end_with_parent
 
 _CANCELLED = 130  # what a shell reports after Ctrl-C
 
@@ -27,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parts: Ingestion, arguments: argparse.Namespace) -> int:
+    end_with_parent()
     return asyncio.run(_run(parts, arguments))
 
 
@@ -42,7 +44,7 @@ async def _run(parts: Ingestion, arguments: argparse.Namespace) -> int:
             show(interrupted("cancelled", "Cancelled; the index is as it was before.", time.monotonic() - began))
             return _CANCELLED
         except RagError as error:
-            show(interrupted("failed", error.message, time.monotonic() - began))
+            show(interrupted("failed", error.message, time.monotonic() - began, error.code))
         except BrokenPipeError:  # whoever listened is gone
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1

@@ -22,6 +22,7 @@ from rag.errors import ContentError
 from rag.events import FileProblem
 from rag.ingest.cutting import CutDocument, Cutter
 from rag.ingest.turns import others_first
+from rag.ingest.worker_process import PARENT, end_with_parent
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ async def _started() -> Process:
         stdin=PIPE,
         stdout=PIPE,
         limit=_AHEAD,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        env={**os.environ, PARENT: str(os.getpid()), "PYTHONPATH": os.pathsep.join(filter(None, paths))},
         start_new_session=True,  # Ctrl-C is for the ingest, which ends this itself
     )
 
@@ -104,6 +105,7 @@ async def _answer(process: Process) -> Cut:
 
 
 def main() -> None:
+    end_with_parent()
     answers = _own_stdout()
     try:
         cutter, sources = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the process that started this one

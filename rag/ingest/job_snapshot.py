@@ -51,6 +51,7 @@ class JobSnapshot:
     finished_at: float | None = None
     estimated_completion: float | None = None
     message: str = "Waiting to start."
+    code: str = ""  # of the error that a job failed with, where the worker told it
 
     @property
     def terminal(self) -> bool:
@@ -143,4 +144,5 @@ def _finished(snapshot: JobSnapshot, event: Finished, now: float) -> JobSnapshot
         stage="finishing" if event.status == "completed" else snapshot.stage,
         progress=progress,
         documents=JobDocuments(event.added, event.changed, event.unchanged, event.removed, event.failed),
+        code=event.code,
     )

@@ -1,7 +1,6 @@
 """The one running ingest worker: a child process, its progress, its end, and what became of the last ones.
 
-Parsing, tokenising, the local model and the embedded engine all hold the interpreter's lock; in the
-serving process they would freeze every stream. So a job is `python -m rag ingest --events`, read line by line.
+A job is `python -m rag ingest --events`, read line by line (see `worker_process`).
 A job belongs to the application, not to whoever started it: a second start joins the first, also when that one runs
 in another process of the application.
 """
@@ -13,8 +12,7 @@ import os
 import signal
 import tempfile
 import time
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections import deque
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,15 +22,15 @@ from uuid import uuid4
 from pydantic import TypeAdapter, ValidationError
 
 from rag.errors import RagError
-from rag.events import Finished, IngestEvent, JobStatus
-from rag.ingest.event_lines import MAX_LINE, decode
+from rag.events import Finished, JobStatus
+from rag.ingest import worker_process
 from rag.ingest.job_board import Alone, Board
 from rag.ingest.job_snapshot import JobSnapshot, advance, ended
+from rag.store.files import is_full
 
 _log = logging.getLogger(__name__)
 
 MAX_JOBS = 20
-_NICENESS = 10  # readers come first
 _STOPPED = "The application stopped before the ingest was done; start it again to finish it."
 _CANCELLED = "Cancelled; the index is as it was before."
 _OUT_OF_SIGHT = "The process that runs this ingest cannot be seen any more; start it again to be sure that it is done."
@@ -236,26 +234,12 @@ class IngestJobs:
 
     async def _work(self, task_id: str, arguments: Sequence[str]) -> tuple[Finished | None, int]:
         """Runs the worker to its end; its last word and its exit code."""
-        process = await asyncio.create_subprocess_exec(
-            *self._command,
-            *arguments,
-            stdin=DEVNULL,
-            stdout=PIPE,
-            stderr=PIPE,
-            env=self._environment,
-            limit=MAX_LINE,
-            start_new_session=True,  # Ctrl-C is for the application, which ends its worker itself
-        )
-        self._process = process
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
+        self._process = process = await worker_process.start([*self._command, *arguments], self._environment)
         if self._stop_as is not None:
             _signal(process, signal.SIGTERM)
-        assert process.stdout is not None
-        assert process.stderr is not None
-        complaints = asyncio.create_task(_last_line(process.stderr))
+        complaints = asyncio.create_task(worker_process.log_complaints(process))
         finished: Finished | None = None
-        async for event in _events(process.stdout):
+        async for event in worker_process.events(process):
             if isinstance(event, Finished):
                 finished = event
             else:
@@ -274,7 +258,7 @@ class IngestJobs:
             return ended(snapshot, *self._stop_as, time.time())
         if finished is not None:
             return advance(snapshot, finished, time.time())
-        return ended(snapshot, "failed", _crash(returncode), time.time())
+        return ended(snapshot, "failed", _crash(returncode, self._file.parent), time.time())
 
     async def _publish(self) -> None:
         if self._on_published is None:
@@ -317,37 +301,16 @@ class IngestJobs:
                     Path(temporary).unlink()
 
 
-async def _events(lines: asyncio.StreamReader) -> AsyncIterator[IngestEvent]:
-    """What cannot be an event (too long, or something a library printed) is left out."""
-    while True:
-        try:
-            line = await lines.readline()
-        except ValueError:
-            _log.warning("the ingest worker wrote a line of more than %d bytes", MAX_LINE)
-            continue
-        if not line:
-            return
-        event = decode(line)
-        if event is not None:
-            yield event
-
-
-async def _last_line(stream: asyncio.StreamReader) -> str:
-    """Reads to the end, so that the worker is never blocked; keeps little."""
-    tail: deque[bytes] = deque(maxlen=2)
-    while piece := await stream.read(4096):
-        tail.append(piece)
-    lines = b"".join(tail).decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else ""
-
-
 def _signal(process: Process | None, number: signal.Signals) -> None:
     if process is not None and process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(number)
 
 
-def _crash(returncode: int) -> str:
+def _crash(returncode: int, data_dir: Path) -> str:
+    """`returncode` is negative for a signal. A full disk kills who writes to a mapped file with SIGBUS."""
+    if is_full(data_dir):
+        return f"The disk that holds {data_dir} is full{_UNHARMED}"
     if returncode == -signal.SIGKILL:
         return f"The ingest was killed, perhaps because memory ran out{_UNHARMED}"
     return f"The ingest stopped unexpectedly (exit code {returncode}){_UNHARMED}"

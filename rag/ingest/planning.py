@@ -2,16 +2,14 @@
 
 import asyncio
 import contextlib
-import os
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import Process
 from collections.abc import Mapping, Sequence
 
 from rag.errors import ContentError
 from rag.events import Finished, Planned
-from rag.ingest.event_lines import MAX_LINE, decode
+from rag.ingest.worker_process import events, log_complaints, start
 
 PLAN_SECONDS = 300.0
-_NICENESS = 10  # readers come first
 _FAILED = "The plan could not be made; the log says why."
 
 
@@ -21,20 +19,10 @@ async def plan(
     """Runs `command` (an ingest that tells its events) as a dry run. Raises ContentError with what it says."""
     arguments = ["--dry-run", *(["--force"] if force else []), *(["--path", path] if path is not None else [])]
     try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            *arguments,
-            stdin=DEVNULL,
-            stdout=PIPE,
-            stderr=DEVNULL,
-            env=environment,
-            limit=MAX_LINE,
-            start_new_session=True,
-        )
+        process = await start([*command, *arguments], environment)
     except OSError as error:
         raise ContentError(f"The plan could not be made: {error.strerror}.") from None
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
+    complaints = asyncio.create_task(log_complaints(process))
     try:
         async with asyncio.timeout(PLAN_SECONDS):
             return await _planned(process)
@@ -45,14 +33,13 @@ async def plan(
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+        await complaints
 
 
 async def _planned(process: Process) -> Planned:
-    assert process.stdout is not None
     found: Planned | None = None
     reason = _FAILED
-    async for line in process.stdout:
-        event = decode(line)
+    async for event in events(process):
         if isinstance(event, Planned):
             found = event
         elif isinstance(event, Finished) and event.status != "completed":

@@ -126,7 +126,9 @@ class Tally:
             for count, what in ((self.added, "added"), (self.changed, "changed"), (self.removed, "removed"))
             if count
         ]
-        if did:
+        if self.rebuilt and did and (self.unchanged or self.changed):  # every file was stored anew, changed or not
+            done = f"The index was made anew; {_joined([*did, f'{self.unchanged} unchanged'])}"
+        elif did:
             done = f"{_joined(did)}; {self.unchanged} unchanged"
         elif self.rebuilt:
             done = f"The index was made anew; {files(self.unchanged)} unchanged"
@@ -143,6 +145,6 @@ def _joined(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def interrupted(status: Literal["failed", "cancelled"], message: str, seconds: float) -> Finished:
+def interrupted(status: Literal["failed", "cancelled"], message: str, seconds: float, code: str = "") -> Finished:
     """The end of an ingest that did not come to one: the index is as it was, whatever had been counted."""
-    return Finished(status, message, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, round(seconds, 3))
+    return Finished(status, message, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, round(seconds, 3), code=code)

@@ -6,13 +6,13 @@ Both only arrange shards: what the engine is asked and how stands in `search` an
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from time import monotonic, perf_counter
 
-from rag.errors import IndexEmpty, IndexMismatch, StoreUnavailable
+from rag.errors import IndexEmpty, IndexMismatch, IngestRunning, StoreUnavailable
 from rag.store import search as searching
 from rag.store.base import IndexConfig, IndexedChunk, StoreQuery, WriterFactory
 from rag.store.generations import About, Generations, Lease
@@ -35,6 +35,7 @@ from rag.types import Chunk, DocumentRecord, Hit, IndexInfo
 _log = logging.getLogger(__name__)
 _NOTICED = 0.001  # seconds
 _REFUSED_SECONDS = 5.0
+_LOCK_SECONDS = 3.0  # a writer that has just been killed may need a moment to let go of its lock
 ENGINE = f"qdrant-edge {version('qdrant-edge-py')}"
 
 
@@ -298,7 +299,8 @@ def edge_writer_for(data_dir: Path) -> WriterFactory:
 
     @asynccontextmanager
     async def writer_for(config: IndexConfig, *, force: bool = False) -> AsyncIterator[EdgeWriter]:
-        with generations.writing():
+        with ExitStack() as lock:
+            await _lock(lock, generations)
             base = None if force else _usable(generations, config)
             generations.sweep()
             writer: EdgeWriter | None = None
@@ -313,6 +315,20 @@ def edge_writer_for(data_dir: Path) -> WriterFactory:
                 generations.sweep()
 
     return writer_for
+
+
+async def _lock(held: ExitStack, generations: Generations) -> None:
+    """Waits a moment for another writer to end. Raises IngestRunning, StoreUnavailable."""
+    until = monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            held.enter_context(generations.writing())
+        except IngestRunning:
+            if monotonic() >= until:
+                raise
+        else:
+            return
+        await asyncio.sleep(0.1)
 
 
 def _writer(generations: Generations, config: IndexConfig, base: Lease | None) -> EdgeWriter:

@@ -3,10 +3,20 @@
 import errno
 import fcntl
 import os
+import shutil
 from pathlib import Path
 
 FULL = {errno.ENOSPC, errno.EDQUOT}  # what a system says when a disk, or somebody's share of it, is full
 PASSING = ".atomicwrite"  # how the engine's folders are called in which it writes a file before it takes its place
+_NO_ROOM = 2**20  # bytes
+
+
+def is_full(where: Path) -> bool:
+    """True when there is no room left to write anything on that disk."""
+    try:
+        return shutil.disk_usage(where).free < _NO_ROOM
+    except OSError:
+        return False
 
 
 def copy_tree(source: Path, target: Path) -> None:

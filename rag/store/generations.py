@@ -18,7 +18,6 @@ import logging
 import os
 import shutil
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -37,7 +36,6 @@ _log = logging.getLogger(__name__)
 FORMAT = 7
 ROOM = 64 * 2**20  # bytes that must stay free: the engine maps its files, and a full disk would kill the process
 _TRIES = 20
-_LOCK_SECONDS = 3.0  # a writer that has just been killed may need a moment to let go of its lock
 _UNSUMMED = {"about.json", "in-use"}  # the first has a checksum of its own, the second is always empty
 
 
@@ -134,7 +132,7 @@ class Generations:
             with suppress(IndexMismatch):
                 lease = self._held(name)
                 if lease is not None:
-                    with suppress(OSError, IngestRunning, StoreUnavailable), self.writing(seconds=0):
+                    with suppress(OSError, IngestRunning, StoreUnavailable), self.writing():
                         if self.stamp() == stamp:  # nobody has published meanwhile
                             self._point_to(name)
                     return lease
@@ -172,17 +170,14 @@ class Generations:
         return content if about.files.get("documents.json") == f"json:{crc32(canonical(content)):08x}" else {}
 
     @contextmanager
-    def writing(self, *, seconds: float | None = None) -> Iterator[None]:
-        """Held by the one writer; waits `seconds` for another one to end. Raises IngestRunning or StoreUnavailable."""
+    def writing(self) -> Iterator[None]:
+        """Held by the one writer. Raises IngestRunning or StoreUnavailable."""
         with writable(self._root):
             self._root.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self._root / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            until = time.monotonic() + (_LOCK_SECONDS if seconds is None else seconds)
-            while not _try_lock(descriptor, fcntl.LOCK_EX):
-                if time.monotonic() >= until:
-                    raise IngestRunning("The book is being ingested already; wait until that run has ended.")
-                time.sleep(0.1)
+            if not _try_lock(descriptor, fcntl.LOCK_EX):
+                raise IngestRunning("The book is being ingested already; wait until that run has ended.")
             yield
         finally:
             os.close(descriptor)

@@ -8,7 +8,6 @@ free nothing: they stand inline.
 import errno
 import os
 import re
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,7 @@ import qdrant_edge as qe
 
 from rag.embedding.base import Vectors
 from rag.errors import IndexMismatch, RagError, StoreUnavailable
-from rag.store.files import FULL
+from rag.store.files import FULL, is_full
 from rag.store.points import BM25, DENSE, WINDOW_BM25, StoredPoint
 from rag.store.search import BEAM, Answer, Ask
 from rag.types import SparseVector
@@ -30,7 +29,6 @@ _PAGE = 250  # points read at once
 _COMPACT_EVERY = 25_000  # points after which what was written leaves the memory, 1.3 kB each
 _GRAPH_FROM = 64 * 2**20  # bytes of dense vectors as stored; comparing them all takes 12 ms, building a graph minutes
 _NUMBER_BYTES = 2  # of a dense vector: float16
-_NO_ROOM = 2**20  # bytes
 _PASSING = {errno.EACCES, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EPERM}
 _PANIC = "pyo3_runtime"
 _SEGMENT_KB = 200_000  # bounds the memory that compacting takes
@@ -62,14 +60,6 @@ def _failure(where: Path, said: str) -> StoreUnavailable | IndexMismatch:
     else:
         return IndexMismatch(f"The index in {where} cannot be used; it is built anew by the next ingest.")
     return StoreUnavailable(f"The index in {where} cannot be used: {reason}.")
-
-
-def is_full(where: Path) -> bool:
-    """True when there is no room left to write anything on that disk."""
-    try:
-        return shutil.disk_usage(where).free < _NO_ROOM
-    except OSError:
-        return False
 
 
 def _read_only(where: Path) -> bool:

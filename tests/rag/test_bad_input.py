@@ -180,9 +180,11 @@ def test_a_wrong_address_of_the_store(content: Path, data: Path) -> None:
 def test_other_dimensions_make_another_index(content: Path, data: Path) -> None:
     with OpenAIServer() as server:
         assert ingest(content, data, **hosted(server)).returncode == 0
+        (content / "part-0" / "page-00001.md").write_text("# Another\n\nText.\n")
         done = ingest(content, data, "--events", **hosted(server), OPENAI_EMBEDDING_DIMENSIONS="64")
         end = finished(done)
-        assert (end.status, end.unchanged) == ("completed", 3)
+        assert (end.status, end.changed, end.unchanged) == ("completed", 1, 2)
+        assert end.message == "The index was made anew; 1 changed and 2 unchanged."
         assert end.chunks_created == end.chunks_total > 0
 
 

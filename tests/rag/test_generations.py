@@ -181,7 +181,7 @@ def by_id(hits: list[Hit]) -> dict[str, Hit]:
 async def test_a_second_writer_is_refused_and_a_killed_one_leaves_no_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(edge, "_LOCK_SECONDS", 0.1)
     with running("write", tmp_path, "one", 400) as process:
         assert line(process) == "begun"
         with pytest.raises(IngestRunning, match="already"):
@@ -311,18 +311,6 @@ async def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     store = EdgeStore(tmp_path / "file")
     await store.open()
     assert await store.config() is None
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 160 MB, where the machine lets us have one."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=160m", "tmpfs", str(disk)], capture_output=True)
-    if made.returncode:
-        pytest.skip("no file system can be mounted here: a full disk was not tried")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 async def test_a_full_disk_is_named_and_keeps_the_index(small_disk: Path) -> None:

@@ -11,7 +11,7 @@ from qdrant_client import AsyncQdrantClient
 
 from rag.build import build_ingestion
 from rag.embedding.local import LocalEmbedder
-from rag.errors import ContentError, IngestRunning, ModelAuthError, StoreUnavailable
+from rag.errors import ContentError, IngestRunning, ModelAuthError
 from rag.events import FileFailed, Finished, IngestEvent, Planned, Progressed, Warned
 from rag.ingest.ingestion import ingest
 from rag.ingest.parts import Ingestion
@@ -490,15 +490,24 @@ async def test_a_damaged_index_is_made_anew(book: Book) -> None:
     assert len(await book.records()) == 6
 
 
-async def test_a_broken_engine_file_is_healed_by_force(book: Book) -> None:
+@pytest.mark.parametrize("force", [False, True])
+async def test_broken_engine_files_are_healed_by_the_next_ingest(book: Book, force: bool) -> None:
     await book.ingest()
     shard = book.data / "index" / book.generation() / "shard"
     for path in shard.rglob("*"):
         if path.is_file():
             path.write_bytes(b"broken")
-    with pytest.raises(StoreUnavailable):
-        await book.ingest()
-    assert (await book.ingest(force=True)).status == "completed"
+    finished = await book.ingest(force=force)
+    assert (finished.status, finished.added, finished.unchanged) == ("completed", 0, 6)
+    assert (finished.chunks_created, finished.message) == (0, "The index was made anew; 6 files unchanged.")
+    assert len(await book.records()) == 6
+
+
+async def test_a_part_of_the_book_is_never_all_that_is_left_of_a_damaged_index(book: Book) -> None:
+    await book.ingest()
+    next((book.data / "index" / book.generation() / "shard").rglob("segment.json")).write_text("{}")
+    path = next(book.content.rglob("*.md")).relative_to(book.content)
+    assert (await book.ingest(path=str(path))).unchanged == 6
     assert len(await book.records()) == 6
 
 

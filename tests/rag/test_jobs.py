@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from rag.errors import StoreUnavailable
+from rag.errors import ContentError, StoreUnavailable
+from rag.ingest import planning
 from rag.ingest.event_lines import MAX_LINE
 from rag.ingest.job_snapshot import JobSnapshot
 from rag.ingest.jobs import MAX_JOBS, IngestJobs
@@ -267,3 +269,35 @@ async def test_an_index_that_cannot_be_opened_yet_does_not_undo_the_ingest(tmp_p
     jobs = IngestJobs([sys.executable, "-c", PRELUDE + HAPPY], tmp_path, on_published=on_published)
     last = (await seen(jobs, (await jobs.start()).snapshot.task_id))[-1]
     assert last.status == "completed"
+
+
+async def test_what_a_worker_complains_of_reaches_the_log(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    complaints = """
+print("a page broke the parser", file=sys.stderr, flush=True)
+print("x" * 300_000, file=sys.stderr)
+print("the last word", end="", file=sys.stderr, flush=True)
+"""
+    jobs = world.jobs(complaints + HAPPY)
+    job = await jobs.start()
+    assert (await seen(jobs, job.snapshot.task_id))[-1].status == "completed"
+    said = [record.message for record in caplog.records]
+    assert "ingest: a page broke the parser" in said
+    assert "ingest: the last word" in said
+    assert max(map(len, said)) < 3000
+
+
+async def test_what_a_plan_complains_of_reaches_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    failing = [sys.executable, "-c", "import sys; print('a page broke the parser', file=sys.stderr); sys.exit(1)"]
+    with pytest.raises(ContentError, match="the log says why"):
+        await planning.plan(failing, dict(os.environ))
+    assert "ingest: a page broke the parser" in caplog.messages
+
+
+async def test_a_worker_that_a_full_disk_killed_is_said_to_have_had_no_room(small_disk: Path) -> None:
+    jobs = IngestJobs([sys.executable, "-c", PRELUDE + "os.kill(os.getpid(), signal.SIGBUS)"], small_disk)
+    (small_disk / "filler").write_bytes(bytes(shutil.disk_usage(small_disk).free))
+    job = await jobs.start()
+    last = (await seen(jobs, job.snapshot.task_id))[-1]
+    assert last.status == "failed"
+    assert last.message.startswith(f"The disk that holds {small_disk} is full")
+    await jobs.close()
