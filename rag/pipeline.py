@@ -16,6 +16,8 @@ from rag.answers.answer_cache import answer_key
 from rag.answers.chat import Asked, Chat, valid_question
 from rag.answers.examples import example_questions
 from rag.answers.prompt import CONTEXT_WINDOW, prompt_version
+from rag.answers.talk import events as talk_events
+from rag.answers.talk import reply, talk_of
 from rag.book.corpus import Scan, scan
 from rag.book.routes import Site
 from rag.embedding.base import Embedder
@@ -68,7 +70,7 @@ class _Reading:
     config: IndexConfig
     records: list[DocumentRecord]
     chapters: list[str] = field(default_factory=list)
-    examples: list[str] | None = None
+    examples: dict[str, list[str]] = field(default_factory=dict)  # by language
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +189,11 @@ class Pipeline:
         deadline = Deadline(self._chat.timeouts.question)
         asked_for = valid_question(question)
         reading = await self._read_in_time(deadline)
+        talk = talk_of(asked_for)
+        if talk is not None and not selection:
+            return talk_events(
+                reply(talk, self.title, await self._examples(reading, talk.language) or await self.examples())
+            )
         k, window = top_k or self._top_k, context_window or CONTEXT_WINDOW
         own = bool(history or selection or page)
         index = (reading.info.fingerprint, reading.info.built_at)
@@ -220,11 +227,14 @@ class Pipeline:
             reading = await self._read()
         except RagError:
             return []
-        if reading.examples is None:
-            sample = " ".join(f"{record.title} {record.lead}" for record in reading.records)[:SAMPLE_CHARACTERS]
-            likely = example_questions(reading.records, language_of(sample) or "en", EXAMPLES * 3, EXAMPLES)
-            reading.examples = [question for question in likely if await self._finds(question)][:EXAMPLES]
-        return reading.examples
+        sample = " ".join(f"{record.title} {record.lead}" for record in reading.records)[:SAMPLE_CHARACTERS]
+        return await self._examples(reading, language_of(sample) or "en")
+
+    async def _examples(self, reading: _Reading, language: str) -> list[str]:
+        if not reading.examples.get(language):
+            likely = example_questions(reading.records, language, EXAMPLES * 3, EXAMPLES)
+            reading.examples[language] = [question for question in likely if await self._finds(question)][:EXAMPLES]
+        return reading.examples[language]
 
     async def _finds(self, question: str) -> bool:
         try:

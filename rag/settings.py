@@ -62,6 +62,7 @@ class Settings(BaseSettings):
     api_keys: Annotated[list[SecretStr], NoDecode] = []
     rate_limit: str = Field(default="10/minute", pattern=RATE_PATTERN)
     rate_limit_api_key: str = Field(default="100/minute", pattern=RATE_PATTERN)
+    rate_limit_search: str = Field(default="60/minute", pattern=RATE_PATTERN)
     daily_token_budget: int | None = Field(default=None, ge=1)
     redis_url: SecretStr | None = None
     forwarded_allow_ips: Names = ["127.0.0.1"]

@@ -142,8 +142,16 @@ class Limits:
     the connections to it.
     """
 
-    def __init__(self, anonymous: str, with_key: str, api_keys: Sequence[str], redis_url: str | None = None) -> None:
-        self._anonymous, self._with_key = parse(anonymous), parse(with_key)
+    def __init__(
+        self,
+        anonymous: str,
+        with_key: str,
+        api_keys: Sequence[str],
+        redis_url: str | None = None,
+        *,
+        searches: str = "60/minute",
+    ) -> None:
+        self._anonymous, self._with_key, self._searches = parse(anonymous), parse(with_key), parse(searches)
         self._keys = [key for key in api_keys if key]
         self._local = MovingWindowRateLimiter(MonotonicStorage())
         self._shared = _redis(redis_url) if redis_url else None
@@ -157,13 +165,24 @@ class Limits:
 
     async def admit(self, host: str | None, api_key: str | None = None) -> None:
         """Counts one question. Raises Problem 429 with the seconds to wait, or 401 for a key that is not known."""
+        if await self._known(host, api_key):
+            await self._count(self._with_key, "api", _digest(api_key or ""))
+        else:
+            await self._count(self._anonymous, "ip", client_key(host))
+
+    async def admit_search(self, host: str | None, api_key: str | None = None) -> None:
+        """Counts one search, apart from the questions. Raises as `admit` does."""
+        if await self._known(host, api_key):
+            await self._count(self._with_key, "search-api", _digest(api_key or ""))
+        else:
+            await self._count(self._searches, "search", client_key(host))
+
+    async def _known(self, host: str | None, api_key: str | None) -> bool:
+        """False without a key. Raises Problem 401 for one that is not known."""
         if api_key and not self.knows(api_key):
             await self._count(WRONG_TOKENS, "key", client_key(host))
             raise Problem(401, "unauthorized", "The API key in X-API-Key is not known.")
-        if api_key:
-            await self._count(self._with_key, "api", _digest(api_key))
-        else:
-            await self._count(self._anonymous, "ip", client_key(host))
+        return bool(api_key)
 
     async def admit_rating(self, host: str | None) -> None:
         """Counts one thumb up or down. Raises Problem 429."""

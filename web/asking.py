@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal
@@ -79,13 +79,16 @@ class Asking:
         return self._measured(client, question, events, began)
 
     async def search(self, client: Client, query: str, k: int) -> Retrieval:
-        await self.admit(client)
+        await self._admit(client, self._limits.admit_search)
         return await self.pipeline.search(query, k)
 
     async def admit(self, client: Client) -> None:
         """Counts one question. Raises Problem for one too many, and for a key that is not known."""
+        await self._admit(client, self._limits.admit)
+
+    async def _admit(self, client: Client, admit: Callable[[str | None, str | None], Awaitable[None]]) -> None:
         try:
-            await self._limits.admit(client.host, client.api_key)
+            await admit(client.host, client.api_key)
         except Problem as problem:
             if problem.status == 429:
                 self._metrics.limited.labels(client.surface).inc()

@@ -119,8 +119,11 @@ def reader_routes(services: Services) -> APIRouter:
         q: Annotated[str, Query(min_length=1, max_length=2000, pattern=VISIBLE)],
         k: Annotated[int, Query(ge=1, le=50)] = 10,
     ) -> SearchAnswer:
+        """Limited apart from the questions, at 60 a minute, so that a search box can use it."""
         found = await services.asking.search(client_of(request), q, k)
-        return SearchAnswer(query=found.query, passages=[passage_of(p) for p in found.passages])
+        return SearchAnswer(
+            query=found.query, grounded=found.grounded, passages=[passage_of(p) for p in found.passages]
+        )
 
     return router
 

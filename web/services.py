@@ -39,6 +39,7 @@ class Services:
             settings.rate_limit_api_key,
             [key.get_secret_value() for key in settings.api_keys],
             settings.redis_url.get_secret_value() if settings.redis_url else None,
+            searches=settings.rate_limit_search,
         )
         self.admin = AdminToken(
             settings.admin_token.get_secret_value() if settings.admin_token else None, settings.data_dir

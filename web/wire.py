@@ -85,7 +85,10 @@ class PassageOut(Source):
 
 
 class SearchAnswer(BaseModel):
+    """`grounded` is false when the book does not seem to hold what is searched for: what is listed comes nearest."""
+
     query: str
+    grounded: bool
     passages: list[PassageOut]
 
 

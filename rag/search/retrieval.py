@@ -40,6 +40,7 @@ MOST_KEPT = 8
 COVERING = 3
 TOPIC_WEIGHT = 1.6  # of a heading's likeness to a question that only names something
 HEADING_WEIGHT = 0.2  # and to any other question
+MOST_SCORE = 1.1  # what fusion and pairs give at most
 HEADING_POWER = 3  # half alike counts an eighth
 READ_AGAIN_SECONDS = 60.0
 OVERVIEW_CHUNKS = 8
@@ -304,6 +305,10 @@ def _scored(
     ]
     rest = fused[scoring.PAIR_DEPTH :]
     scored = [_raised(item, bonus[item.hit.chunk.id]) for item in (*paired, *rest)]
+    top = max((item.score for item in scored), default=0.0)
+    if top > MOST_SCORE:  # the scale is that of every other question, for those who read scores
+        scale = MOST_SCORE / top
+        scored = [replace(item, score=scale * item.score, heading=scale * item.heading) for item in scored]
     return scoring.in_order(scored if page is None else _boosted(scored, page))
 
 

@@ -158,6 +158,7 @@ def test_rate_limits_count_by_address_and_a_key_lifts_them(tmp_path: Path) -> No
         content_dir=write_book(tmp_path / "content"),
         data_dir=tmp_path / "data",
         rate_limit="1/hour",
+        rate_limit_search="1/hour",
         api_keys=[SecretStr("sk-reader")],
         admin_token=SecretStr("keeper"),
     )
@@ -166,8 +167,10 @@ def test_rate_limits_count_by_address_and_a_key_lifts_them(tmp_path: Path) -> No
         app.wait_for_index()
         anybody = Client(app.url, verbose=False)
         anybody.predict(QUESTION, api_name="/chat")
-        with pytest.raises(AppError, match=re.compile(r"wait \d+ s")):
-            anybody.predict(QUESTION, api_name="/search")
+        anybody.predict(QUESTION, api_name="/search")
+        for name in ("/chat", "/search"):
+            with pytest.raises(AppError, match=re.compile(r"wait \d+ s")):
+                anybody.predict(QUESTION, api_name=name)
         known = Client(app.url, verbose=False, headers={"X-API-Key": "sk-reader"})
         for _ in range(3):
             known.predict(QUESTION, api_name="/search")

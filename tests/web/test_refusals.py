@@ -123,8 +123,18 @@ def test_the_eleventh_question_is_told_when_to_come_back(start: Start) -> None:
     assert keyed.status_code == 200
 
 
+def test_searches_are_counted_apart_from_questions_and_say_whether_they_found_it(start: Start) -> None:
+    app = start(rate_limit="1/minute")
+    assert httpx.post(f"{app.url}/chat", json={"question": "How far is the light seen?"}).status_code == 200
+    found = [httpx.get(f"{app.url}/search", params={"q": "the fresnel lens"}) for _ in range(60)]
+    assert {answer.status_code for answer in found} == {200}
+    assert found[0].json()["grounded"] is True
+    assert httpx.get(f"{app.url}/search", params={"q": "fog"}).status_code == 429
+    assert httpx.post(f"{app.url}/chat", json={"question": "How far?"}).status_code == 429
+
+
 def test_forged_forwarding_does_not_lift_the_limit(start: Start) -> None:
-    app = start(rate_limit="2/minute", forwarded_allow_ips=["192.0.2.0/24"])
+    app = start(rate_limit_search="2/minute", forwarded_allow_ips=["192.0.2.0/24"])
     codes = [
         httpx.get(f"{app.url}/search", params={"q": "fog"}, headers={"x-forwarded-for": f"203.0.113.{n}"}).status_code
         for n in range(3)
@@ -133,7 +143,7 @@ def test_forged_forwarding_does_not_lift_the_limit(start: Start) -> None:
 
 
 def test_behind_a_trusted_proxy_every_reader_is_counted_alone(start: Start) -> None:
-    app = start(rate_limit="2/minute", forwarded_allow_ips=["127.0.0.0/8"])
+    app = start(rate_limit_search="2/minute", forwarded_allow_ips=["127.0.0.0/8"])
 
     def search(forwarded: str) -> int:
         headers = {"x-forwarded-for": forwarded}
