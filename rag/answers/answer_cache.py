@@ -13,10 +13,11 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Protocol
 
 from rag.errors import ModelUnavailable
-from rag.events import ChatEvent, Done, Notice
+from rag.events import ChatEvent, Delta, Done, Notice
 
 MOST_ANSWERS = 256
 ANSWER_SECONDS = 24 * 3600.0
@@ -121,7 +122,7 @@ class SharedAnswers:
                     flight.events.append(event)
                     flight.wake()
             if worth_keeping(flight.events):
-                await self._store.put(key, flight.events)
+                await self._store.put(key, joined(flight.events))
         except Exception as error:  # noqa: BLE001 - it is raised again, at every reader
             flight.error = error
         except asyncio.CancelledError:
@@ -153,6 +154,17 @@ class SharedAnswers:
                 self._flights.pop(key, None)  # nobody joins what is being cancelled
                 flight.task.cancel()
                 await asyncio.wait({flight.task}, timeout=_CLOSING_SECONDS)
+
+
+def joined(events: Sequence[ChatEvent]) -> list[ChatEvent]:
+    """The same answer with neighbouring Deltas as one: text instead of two thousand objects."""
+    kept: list[ChatEvent] = []
+    for is_text, group in groupby(events, lambda event: isinstance(event, Delta)):
+        if is_text:
+            kept.append(Delta("".join(event.text for event in group if isinstance(event, Delta))))
+        else:
+            kept.extend(group)
+    return kept
 
 
 def worth_keeping(events: Sequence[ChatEvent]) -> bool:

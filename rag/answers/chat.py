@@ -8,6 +8,7 @@ question's one Deadline, an upstream whose breaker is open is not called, and cl
 it.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Sequence
@@ -41,6 +42,8 @@ _log = logging.getLogger(__name__)
 QUESTION_CHARACTERS = 2_000
 REWRITE_TOKENS = 800  # a flat price: what a rewriting really took is not told
 ANSWER_TOKENS = 2_000
+MOST_CHARACTERS = 60_000  # of an answer, whatever writes it
+_SLICE = 2_000  # characters that are filtered between two turns of the event loop: some 10 ms at the worst
 LEAST_RELEVANCE = 0.5
 FAIR_SHARE = 0.45  # of the question's time: a model that stays silent for less has not failed
 
@@ -309,7 +312,7 @@ class _Draft:
     async def events(self, items: AsyncGenerator[Piece | Ended, None]) -> Events:
         """Deltas, citations and Done. Raises ModelError for an answer that is empty or was cut."""
         citing = CitationStream(self._passages)
-        async for item in items:
+        async for item in _within_bounds(items):
             if isinstance(item, Ended):
                 for event in citing.finish():
                     self.begun = True
@@ -326,6 +329,25 @@ class _Draft:
                 self.begun = True
                 yield event
         raise ModelUnavailable("The language model broke off in the middle of its answer.")
+
+
+async def _within_bounds(items: AsyncGenerator[Piece | Ended, None]) -> AsyncGenerator[Piece | Ended, None]:
+    """The same items, a large piece in slices with turns of the event loop between them; what is too long is ended."""
+    left, answered = MOST_CHARACTERS, True
+    async for item in items:
+        if isinstance(item, Ended):
+            yield item
+            return
+        answered = item.answered
+        text = item.text[:left]
+        for start in range(0, len(text), _SLICE):
+            if start:
+                await asyncio.sleep(0)
+            yield Piece(text[start : start + _SLICE], answered)
+        left -= len(text)
+        if len(text) < len(item.text):
+            yield Ended("length", answered)
+            return
 
 
 def _done(citing: CitationStream, ended: Ended) -> Done:

@@ -1,43 +1,53 @@
-"""Model output, piece by piece, into plain text and citation markers; every other link is reduced to its text.
+"""Model output, piece by piece, into plain text and citation markers; nothing else of it can be a link.
 
     "as shown[1, 2].", known 1 and 2  ->  "as shown", 1, " ", 2, "."
 
-Markers are taken out of running text only: code spans and fenced blocks pass untouched. A marker with an unknown
-number vanishes. What would make a Markdown renderer link to somewhere else (inline links, images, references, link
-definitions) loses its target, so the only definitions an answer ever has are our own. Raw HTML and bare URLs pass:
-whoever renders the answer decides about those.
+Two kinds of text leave the scanner. Code is untouched, but only where no parser can see anything but code in it: blocks
+(`rag.answers.fences`) and code spans that begin and end on one line. In everything else what makes a link, an image, a
+definition, an autolink or HTML is taken apart: `](` gets a space, `]:` and `<` a backslash, links and images lose their
+targets, every other backtick is escaped. So it does not matter what a parser takes for a paragraph.
 
-What comes out does not depend on where the pieces were split: every decision looks at most `HOLD` characters ahead
-and waits until they are there. After CommonMark 0.31, sections 4.5, 4.7, 6.1 and 6.3.
+Line ends are newlines before anything is looked at. What comes out does not depend on where the pieces were split:
+every decision looks at most `HOLD` characters ahead and waits until they are there. Time is linear in the text.
 """
 
 import re
-from collections.abc import Collection, Iterator
+import string
+from collections.abc import Collection
+
+from rag.answers.fences import LONGEST_RUN, Fence, Lists, columns, head_of, may_grow, opening
 
 HOLD = 320
-_CLOSED = HOLD - 8  # a bracket closes before this, so that what follows it is in sight
 
 Token = str | int
 """Text, or the number of a marker."""
 
 _DASHES = "\\-\u2010\u2011\u2012\u2013\u2014"
-_MARK = re.compile(
-    rf"[\[【［]\s{{0,3}}(\^?\d{{1,9}}(?:\s{{0,3}}[,;，、{_DASHES}]\s{{0,3}}\^?\d{{1,9}})*)\s{{0,3}}[\]】］]"
-)
-_MARK_SO_FAR = re.compile(rf"[\[【［][\s\d^,;，、{_DASHES}]*")
+_GAP = r"[^\S\n]{0,3}"
+_MARK = re.compile(rf"[\[【［]{_GAP}(\^?\d{{1,9}}(?:{_GAP}[,;，、{_DASHES}]{_GAP}\^?\d{{1,9}})*+){_GAP}[\]】］]")
+_MARK_SO_FAR = re.compile(rf"[\[【［](?:[^\S\n]|[\d^,;，、{_DASHES}])*+")
 _RANGE = re.compile(rf"\^?(\d+)\s*[{_DASHES}]\s*\^?(\d+)|(\d+)")
-_PLAIN = re.compile(r"[^\\`~!\[\]【［ \t\n]+")
-_LINE_HEAD = re.compile(r"[ \t]*(?:(?:>|[-*+]|\d{1,9}[.)])[ \t]*)*")
-_FENCE_HEAD = re.compile(r"[ \t]*(?:(?:>|(?:[-*+]|\d{1,9}[.)])[ \t])[ \t]*)*")
-_LIST_ITEM = re.compile(r"[ \t>]*(?:[-*+]|\d{1,9}[.)])[ \t]")
-_DEEP = re.compile(r"[ \t>]*(?: {4}|\t)[ \t]*")
-_BARE_NUMBER = re.compile(r"\s*\^?\d+\s*")
-_PARAGRAPH_END = re.compile(r"\n[ \t>]*(?:\n|```|~~~)")
-_BRACKETS = re.compile(r"\\.|(`+)|\[|\]|\n[ \t]*\n", re.DOTALL)
-_PARENTHESES = re.compile(r"\((?:[^()\\]|\\.|\((?:[^()\\]|\\.)*\))*\)", re.DOTALL)
-_TARGET = re.compile(
-    r"""\(\s*(?:<[^<>\n]*>|(?:[^\s()<>\\]|\\.|\((?:[^\s()\\]|\\.)*\))*)(?:\s+(?:"[^"]*"|'[^']*'|\([^()]*\)))?\s*\)"""
+_PLAIN = re.compile(r"(?:[ \t]{0,15}+[^ \t\n\\`!\[\]【［<]++)++")
+_LINK = re.compile(
+    r"(?P<text>\[(?P<label>[^\[\]\\`<\n]*+)\])(?:(?P<empty>\[\])|\([ \t]*+"
+    r"(?:<[^<>\n]*+>|(?:[^\s()<>\[\]\\`]|\([^\s()<>\[\]\\`]*+\))*+)"
+    r"(?:[ \t]++(?:\"[^\"\n]*+\"|'[^'\n]*+'))?+[ \t]*+\))?+"
 )
+_LINK_SO_FAR = re.compile(r"\[[^\[\]\\`<\n]*+(?:\](?:\[|\([^\n)(]*+(?:\([^\n()]*+\)?+)?+[^\n()]*+)?+)?+")
+_BARE_NUMBER = re.compile(r"\s*\^?\d+\s*")
+_BARE_ADDRESS = re.compile(r"(?<=:)/|(?<=www)\.|(?<=[\w.+-])@", re.IGNORECASE)
+_HARMLESS_LESS = re.compile(r"<(?:[\d=\-+$.,;)]|[ \t][^\s\[【［])")
+_HEADISH = re.compile(r"[\s>*+\-\d.)]*+")
+_DELIMITER_ROW = re.compile(r"[ \t>|:-]*+")
+_LINKABLE = re.compile(r"[\[\]<@]|://|www\.", re.IGNORECASE)
+_JOINTS = re.compile(
+    r"(?<=[\]!])(?=[(\[:])|(?<=<)(?=\S)|(?<=:)(?=/)|(?<=www)(?=\.)|(?<=\w)(?=@)|(?<=[.+-])(?=@)", re.IGNORECASE
+)
+_STRANGE = re.compile("[\r\0\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+_PLAINER = str.maketrans(
+    {"\0": "\ufffd", "\x85": " ", "\u2028": "\n", "\u2029": "\n"} | dict.fromkeys("\x0b\x0c\x1c\x1d\x1e", " ")
+)
+_PUNCTUATION = frozenset(string.punctuation)
 
 
 class MarkerScanner:
@@ -45,20 +55,29 @@ class MarkerScanner:
 
     def __init__(self, known: Collection[int]) -> None:
         self._known: frozenset[int] = frozenset(known)
-        self._buffer = ""
+        self._buffer, self._at = "", 0
         self._final = False
-        self._head: str | None = ""  # the line so far, None once it is too long to matter
-        self._in_list = False  # where deeply indented lines are not code
-        self._fence: str | None = None  # the run that opened the code block we are in
-        self._fence_head = ""  # what stood before it on its line
-        self._after_marker = False
-        self._after_bang = False  # with a marker it would be an image
+        self._returned = False  # the last piece ended in a carriage return
+        self._tokens: list[Token] = []
+        self._lists = Lists()
+        self._fence: Fence | None = None
+        self._fresh = True  # at the beginning of a line
+        self._skip = False  # what is left of the line is dropped
+        self._blank, self._above_blank = True, True  # this line so far, and the line above
+        self._line_head = True  # only what may stand before a definition has gone out on this line
+        self._row = True  # the line so far may be the delimiter row of a table
+        self._table = False
+        self._split = False  # this line holds code that would fall apart as a row of a table
+        self._tail = ""
+        self._last = ""  # what the last piece that went out was, where that matters: one of `]`, `]:`, `!`, "`", `\\`
+        self._mid_bracket = False
         self._since_open: str | None = None  # what went out after an unpaired "["
         self._owed_space = ""  # stood before a marker that vanished
+        self._long_run = False
 
     def feed(self, text: str) -> list[Token]:
-        self._buffer += text
-        return list(self._drain())
+        self._buffer += self._normalised(text)
+        return self._drain()
 
     def forget(self) -> None:
         """From now on no number is known."""
@@ -67,232 +86,420 @@ class MarkerScanner:
     def finish(self) -> list[Token]:
         """The rest; an open code block is closed, so that what is appended to the answer is not part of it."""
         self._final = True
-        tokens = list(self._drain())
-        if self._fence is not None and not self._fence_head.strip():  # a quote or list item ends, and its code with it
-            tokens.append(("" if self._head == "" else "\n") + self._fence_head + self._fence)
+        tokens = self._drain()
+        if self._fence is not None:
+            tokens.append(("" if self._fresh else "\n") + self._fence.closing)
         return tokens
 
-    def _drain(self) -> Iterator[Token]:
-        while self._buffer:
-            tokens = self._fenced() if self._fence is not None else self._running()
-            if tokens is None:
-                return
-            yield from tokens
+    def _normalised(self, text: str) -> str:
+        if self._returned and text:
+            text, self._returned = text.removeprefix("\n"), False
+        if not _STRANGE.search(text):
+            return text
+        self._returned = text.endswith("\r")
+        return text.replace("\r\n", "\n").replace("\r", "\n").translate(_PLAINER)
 
-    # Every step takes something off the buffer and returns tokens, or returns None to wait for more text.
+    def _drain(self) -> list[Token]:
+        self._tokens = []
+        while self._at < len(self._buffer):
+            if self._skip:
+                step = self._drop
+            elif self._fence is not None:
+                step = self._code
+            else:
+                step = self._begin_line if self._fresh else self._running
+            if not step():
+                break
+        self._buffer, self._at = self._buffer[self._at :], 0
+        return self._tokens
 
-    def _fenced(self) -> list[Token] | None:
-        assert self._fence is not None
-        line, newline, _ = self._buffer.partition("\n")
-        if self._head == "":
-            mark, short = re.escape(self._fence[0]), len(line) < HOLD
-            if short and not newline and not self._final and re.fullmatch(rf"[ \t>]*{mark}*[ \t\r]*", line):
-                return None
-            if self._leaves_container(line):
-                self._fence = None
-                return []
-            if short and re.fullmatch(rf"[ \t>]*{mark}{{{len(self._fence)},}}[ \t\r]*", line):
-                self._fence = None
-                return self._take(len(line))
-        return self._take(len(line) + len(newline))
+    # Every step takes something off the buffer, or returns False to wait for more text.
 
-    def _leaves_container(self, line: str) -> bool:
-        """True when the quote or list item that the code block began in is over, and the block with it."""
-        if ">" in self._fence_head:
-            return not line.lstrip(" ").startswith(">")
-        return bool(self._fence_head.strip()) and line[:1] not in ("", " ", "\t")
+    @property
+    def _end(self) -> int:
+        """How far a decision may look."""
+        return min(len(self._buffer), self._at + HOLD)
 
-    def _running(self) -> list[Token] | None:
-        if plain := _PLAIN.match(self._buffer):
+    @property
+    def _all_here(self) -> bool:
+        return self._final or len(self._buffer) - self._at >= HOLD
+
+    def _begin_line(self) -> bool:
+        buffer, end = self._buffer, self._end
+        if buffer[self._at] == "\n":
+            after = _run_end(buffer, self._at)
+            self._put(buffer[self._at : after])
+            self._at, self._above_blank, self._split, self._table = after, True, False, False
+            return True
+        if self._split:
+            self._put("\n")  # a row of dashes now would make a table of both lines
+            self._split, self._above_blank = False, True
+        at = head_of(buffer, self._at, end)
+        if not self._all_here and may_grow(buffer, at):
+            return False
+        head = buffer[self._at : at]
+        found = opening(buffer, at, end, final=self._final)
+        empty = at >= len(buffer) or buffer[at] == "\n"
+        if head.strip(" \t") or not empty:
+            self._lists.enter(head, after_blank=self._above_blank, empty=empty, fence=found is not None)
+        if len(head) >= HOLD:
+            self._lists.forget()
+        self._fresh = False
+        if found is not None:
+            return self._open(head, found)
+        self._at = at
+        if head:
+            self._put(head)
+            self._row = _DELIMITER_ROW.fullmatch(head) is not None
+            self._blank = not head.strip(" \t")
+        return True
+
+    def _open(self, head: str, found: re.Match[str]) -> bool:
+        self._fence = self._lists.place(head, found["mark"])
+        info = found["info"].replace("|", " ")  # with a row of dashes below it would be a table
+        self._put((head if self._fence.indent else "") + found["mark"] + info)
+        self._at = found.end()
+        self._blank = self._table = self._row = False
+        return True
+
+    def _code(self) -> bool:
+        buffer = self._buffer
+        if self._fresh and not self._begin_code_line():
+            return False
+        if self._fence is None:
+            return True
+        newline = buffer.find("\n", self._at)
+        after = len(buffer) if newline < 0 else newline + 1
+        self._put(buffer[self._at : after])
+        self._at, self._fresh = after, newline >= 0
+        return True
+
+    def _drop(self) -> bool:
+        """What is left of a line that closed a block."""
+        newline = self._buffer.find("\n", self._at)
+        self._at = len(self._buffer) if newline < 0 else newline
+        self._skip = newline < 0
+        return True
+
+    def _begin_code_line(self) -> bool:
+        """Decides what a line is to the open block; puts its indentation right."""
+        fence, buffer, end = self._fence, self._buffer, self._end
+        assert fence is not None
+        at: int | None = self._at
+        if fence.quotes:
+            at = fence.quotation(buffer, self._at)
+            if at is None:
+                if not self._all_here and not buffer[self._at :].strip(" \t>"):
+                    return False
+                return self._leave(fence)
+        assert at is not None
+        newline = buffer.find("\n", at, end)
+        line = buffer[at : newline if newline >= 0 else end]
+        if not line.strip(" \t`~") and newline < 0 and not self._all_here:
+            return False
+        if fence.closes(line):
+            self._put(fence.closing)
+            self._fence, self._fresh, self._skip, self._at = None, False, True, at + len(line)
+            return True
+        width = columns(line)
+        if line.strip(" \t") and width < fence.indent:
+            return self._leave(fence)
+        self._fresh = False
+        if fence.indent or fence.shift:
+            text = line.lstrip(" \t")
+            self._put(" " * max(0, width - fence.shift))
+            at += len(line) - len(text)
+        self._at = at
+        return True
+
+    def _leave(self, fence: Fence) -> bool:
+        """The list item or quotation is over, and the block with it."""
+        self._put(fence.closing + "\n")
+        self._fence, self._above_blank = None, True
+        return True
+
+    def _running(self) -> bool:
+        if plain := _PLAIN.match(self._buffer, self._at):
+            self._long_run = False
             return self._take(plain.end())
-        match self._buffer[0]:
+        match self._buffer[self._at]:
             case "\n":
-                return self._take(1)
+                return self._newline()
             case "\\":
                 return self._escape()
             case "`":
                 return self._backticks()
-            case "~":
-                return self._tildes()
             case " " | "\t":
                 return self._spaces()
             case "]":
                 return self._closing()
+            case "<":
+                return self._less()
             case "!":
                 return self._exclamation()
             case _:
                 return self._bracket("")
 
-    @property
-    def _all_here(self) -> bool:
-        """True when waiting is over: the text has ended or the most that we hold back is here."""
-        return self._final or len(self._buffer) >= HOLD
+    def _newline(self) -> bool:
+        self._at += 1
+        self._put("\n")
+        self._table = not self._blank and (self._table or self._row)
+        self._split = self._split and not self._blank
+        self._above_blank = self._blank
+        self._fresh = self._blank = self._line_head = self._row = True
+        self._mid_bracket = self._long_run = False
+        self._owed_space = ""
+        return True
 
-    @property
-    def _at_line_head(self) -> bool:
-        return self._head is not None and _LINE_HEAD.fullmatch(self._head) is not None
+    def _put(self, text: str) -> None:
+        """Code and white space, as it is."""
+        if text:
+            self._tokens.append(text)
+            self._tail, self._last = (self._tail + text[-3:])[-3:], ""
 
-    @property
-    def _may_open_fence(self) -> bool:
-        head = self._head
-        return head is not None and bool(_FENCE_HEAD.fullmatch(head)) and (self._in_list or not _DEEP.fullmatch(head))
+    def _take(self, end: int) -> bool:
+        text = self._buffer[self._at : end]
+        self._at = end
+        self._out(text)
+        return True
 
-    def _take(self, length: int) -> list[Token]:
-        text, self._buffer = self._buffer[:length], self._buffer[length:]
-        return self._out(text)
-
-    def _out(self, text: str) -> list[Token]:
-        if not text:
-            return []
-        if self._after_marker and text[0] in "[(":
-            text = " " + text
+    def _out(self, text: str, last: str = "") -> None:
+        """Text that is no code, without bare addresses. `last`: what it is to what follows."""
         if self._owed_space and text[0].isalnum():
             text = self._owed_space + text
         self._owed_space = ""
-        self._after_marker = False
-        self._after_bang = text.endswith("!") and text != "\\!"
-        self._track(text)
-        return [text]
-
-    def _track(self, text: str) -> None:
-        if "[" in text or "]" in text:
-            self._since_open = "" if text.endswith("[") else None
+        text = self._between(text[0]) + text
+        if "/" in text or "." in text or "@" in text:
+            text = self._without_addresses(text)
+        self._tokens.append(text)
+        self._tail, self._last = (self._tail + text[-3:])[-3:], last
+        self._blank = self._blank and not text.strip(" \t")
+        if self._row:
+            self._row = _DELIMITER_ROW.fullmatch(text) is not None
+        if self._line_head:
+            self._line_head = _HEADISH.fullmatch(text) is not None
+        if last == "[":
+            self._since_open = ""
+        elif "]" in last:
+            self._since_open = None
         elif self._since_open is not None and len(self._since_open) < 64:
             self._since_open += text
-        for line in ((self._head or "") + text).split("\n")[:-1]:
-            self._in_list = bool(_LIST_ITEM.match(line)) or (self._in_list and (not line.strip() or line[0] in " \t>"))
-        before, newline, after = text.rpartition("\n")
-        head = after if newline else (None if self._head is None else self._head + before + after)
-        self._head = head if head is not None and len(head) <= 64 else None
 
-    def _escape(self) -> list[Token] | None:
-        if len(self._buffer) == 1 and not self._final:
-            return None
-        return self._take(1 if self._buffer[1:2] in ("", "\n") else 2)
+    def _without_addresses(self, text: str) -> str:
+        joined, start = self._tail + text, len(self._tail)
+        places = [found.start() for found in _BARE_ADDRESS.finditer(joined, start)]
+        return "\\".join(joined[a:b] for a, b in zip([start, *places], [*places, len(joined)], strict=True))
 
-    def _run(self) -> str | None:
-        """The run of one character that the buffer starts with, None while it may grow."""
-        run = self._buffer[: len(self._buffer) - len(self._buffer.lstrip(self._buffer[0]))]
-        return None if len(run) == len(self._buffer) and not self._all_here else run[:HOLD]
+    def _between(self, first: str) -> str:
+        """What keeps the text that went out last from making a whole with text that begins with `first`."""
+        match self._last:
+            case "\\" if first in _PUNCTUATION:
+                return "\\"
+            case "]" | "]:" if first in "([":
+                return " "
+            case "]:" if first == ":":
+                return "\\"
+            case "!" if first == "[":
+                return " "
+            case "`" if first == "`":
+                return " "
+            case _:
+                return ""
 
-    def _backticks(self) -> list[Token] | None:
-        run = self._run()
-        if run is None:
-            return None
-        if self._may_open_fence and len(run) >= 3:
-            info, newline, _ = self._buffer[len(run) : HOLD].partition("\n")
-            if "`" not in info:
-                if not newline and not self._all_here:
-                    return None
-                self._open_fence(run)
-                return self._take(len(run) + len(info))
-        end = _code_span_end(self._buffer[:HOLD], len(run), self._all_here)
-        return None if end is None else self._take(end)
+    def _escape(self) -> bool:
+        if self._at + 1 == len(self._buffer) and not self._final:
+            return False
+        pair = self._buffer[self._at : self._at + 2]
+        if pair[1:] in _PUNCTUATION:
+            self._at += 2
+            self._out(pair)
+        else:
+            self._at += 1
+            self._out("\\", "\\")
+        return True
 
-    def _tildes(self) -> list[Token] | None:
-        run = self._run()
-        if run is None:
-            return None
-        if self._may_open_fence and len(run) >= 3:
-            self._open_fence(run)
-        return self._take(len(run))
+    def _backticks(self) -> bool:
+        """A code span that ends on its line, or ticks that are none."""
+        buffer, at, end = self._buffer, self._at, self._end
+        run = len(buffer[at:end]) - len(buffer[at:end].lstrip("`"))
+        if run > LONGEST_RUN or self._long_run:
+            self._long_run = True
+            self._at += run
+            self._out("\\`" * run)
+            return True
+        window, _, rest = buffer[at + run : end].partition("\n")
+        ended = bool(rest) or "\n" in buffer[at + run : end]
+        for closing in re.finditer("`+", window):
+            if closing.end() == len(window) and not ended and not self._final:
+                break
+            if len(closing[0]) == run:
+                self._at += run + closing.end()
+                self._span(window[: closing.start()], run)
+                return True
+        if not ended and not self._all_here:
+            return False
+        self._at += run
+        self._out("\\`" * run)
+        return True
 
-    def _open_fence(self, run: str) -> None:
-        self._fence, self._fence_head = run, self._head or ""
+    def _span(self, content: str, run: int) -> None:
+        mark = "`" * run if "`" in content else "`"
+        linkable = _LINKABLE.search(content) is not None
+        if linkable and ("`" in content or (self._table and "|" in content)):
+            content = _JOINTS.sub(" ", content)
+        elif linkable and "|" in content:
+            self._split = True
+        text = self._between("`") + self._owed_space + mark + content + mark
+        self._put(text)
+        self._last, self._owed_space, self._since_open = "`", "", None
+        self._blank = self._row = self._line_head = False
 
-    def _spaces(self) -> list[Token] | None:
-        length = len(self._buffer) - len(self._buffer.lstrip(" \t"))
+    def _spaces(self) -> bool:
+        buffer, at = self._buffer, self._at
+        length = len(buffer) - at - len(buffer[at:].lstrip(" \t")) if len(buffer) - at <= 16 else 0
+        length = length or len(buffer[at : at + 16]) - len(buffer[at : at + 16].lstrip(" \t"))
         if length >= 16:
-            return self._take(16)
-        if length == len(self._buffer):
-            return self._take(length) if self._final else None
-        if self._buffer[length] not in "[【［":
-            return self._take(length)
-        spaces, self._buffer = self._buffer[:length], self._buffer[length:]
-        tokens = self._bracket(spaces)
-        if tokens is None:
-            self._buffer = spaces + self._buffer
-        return tokens
+            return self._take(at + 16)
+        if at + length == len(buffer):
+            return self._take(at + length) if self._final else False
+        if buffer[at + length] not in "[【［":
+            return self._take(at + length)
+        self._at += length
+        if self._bracket(buffer[at : at + length]):
+            return True
+        self._at = at
+        return False
 
-    def _closing(self) -> list[Token] | None:
-        if len(self._buffer) == 1 and not self._final:
-            return None
-        if self._since_open is not None and _BARE_NUMBER.fullmatch(
-            self._since_open
-        ):  # left by a removal, and unchecked
-            self._buffer = "\\" + self._buffer
-            return self._take(2)
-        if self._buffer[1:2] in ("(", "["):
-            self._buffer = "] " + self._buffer[1:]
-        return self._take(1)
+    def _closing(self) -> bool:
+        if self._since_open is not None and _BARE_NUMBER.fullmatch(self._since_open):
+            self._at += 1
+            self._out("\\]")  # left by a removal, and unchecked
+            self._since_open = None
+            return True
+        self._at += 1
+        self._out("]", "]" if self._mid_bracket else "]:")
+        self._mid_bracket = False
+        return True
 
-    def _exclamation(self) -> list[Token] | None:
-        if len(self._buffer) == 1 and not self._final:
-            return None
-        if self._buffer[1:2] != "[":
-            return self._take(1)
-        self._buffer = self._buffer[1:]
-        tokens = self._bracket("", image=True)
-        if tokens is None:
-            self._buffer = "!" + self._buffer
-        return tokens
+    def _less(self) -> bool:
+        buffer, at = self._buffer, self._at
+        if len(buffer) - at < 3 and not self._final:
+            return False
+        if _HARMLESS_LESS.match(buffer, at):
+            return self._take(at + 1)
+        run = max(1, _run_end(buffer, at) - at - 1)
+        self._at += run
+        self._out("\\<" * run)
+        return True
 
-    def _bracket(self, spaces: str, *, image: bool = False) -> list[Token] | None:
-        window = self._buffer[:HOLD]
-        if mark := _MARK.match(window[:_CLOSED]):
-            return self._mark(mark, spaces, image)
-        if _MARK_SO_FAR.fullmatch(window) and not self._all_here:
-            return None
-        if window[0] != "[":
-            return self._out(spaces) + self._take(1)
-        end = _closing_bracket(window, self._all_here)
-        if end is None:
-            return None
-        before = spaces + ("!" if image else "")
-        if not 0 <= end < _CLOSED:
-            self._buffer = ("\\[" if self._at_line_head else "[") + self._buffer[1:]
-            return self._out(before) + self._take(2 if self._buffer[0] == "\\" else 1)
-        after = window[end + 1 :]
-        if not after and not self._all_here:
-            return None
-        if after[:1] == ":" and self._at_line_head:
-            self._buffer = self._buffer[: end + 1] + "\\" + self._buffer[end + 1 :]
-        elif after[:1] in ("(", "["):
-            skip = _target_length(after, self._all_here)
-            if skip is None:
-                return None
-            if skip >= 0:
-                self._buffer = window[1:end] + (" " if skip == 0 else "") + self._buffer[end + 1 + skip :]
-                return self._out(spaces)
-        return self._out(before) + self._take(1)
+    def _exclamation(self) -> bool:
+        buffer, at = self._buffer, self._at
+        if buffer.startswith("!!", at):
+            self._at = _run_end(buffer, at) - 1
+            self._out(buffer[at : self._at], "!")
+            return True
+        if at + 1 == len(buffer) and not self._final:
+            return False
+        if buffer[at + 1 : at + 2] == "[" and (link := self._link(at + 1)) is not None:
+            if link is False:
+                return False
+            self._at = link
+            return True
+        self._at += 1
+        self._out("!", "!")
+        return True
 
-    def _mark(self, mark: re.Match[str], spaces: str, image: bool) -> list[Token] | None:
-        after = self._buffer[mark.end() : HOLD]
-        if not after and not self._all_here:
+    def _link(self, at: int, spaces: str = "") -> int | bool | None:
+        """Puts out the text of the link or image that begins at `at`: where it ends. None: it is none; False: wait."""
+        buffer, end = self._buffer, min(len(self._buffer), at + HOLD)
+        here = self._final or len(buffer) - at >= HOLD
+        if _MARK.match(buffer, at, end):
             return None
-        skip = 0
-        if after[:1] == "(" and mark[0][0] == "[":
-            target = _target_length(after, self._all_here)
-            if target is None:
-                return None
-            skip = max(target, 0)
+        if not here and _LINK_SO_FAR.fullmatch(buffer, at):
+            return False
+        found = _LINK.match(buffer, at, end)
+        if found is None or found.end() == found.end("text"):
+            return None
+        if spaces:
+            self._out(spaces)
+        if found["label"]:
+            self._out(found["label"].replace("!", "\\!"))
+        return found.end()
+
+    def _bracket(self, spaces: str) -> bool:
+        buffer, at, end = self._buffer, self._at, self._end
+        if mark := _MARK.match(buffer, at, end - 8 if end == at + HOLD else end):
+            return self._mark(mark, spaces)
+        if not self._all_here and _MARK_SO_FAR.fullmatch(buffer, at):
+            return False
+        if buffer[at] != "[":
+            self._out(spaces + buffer[at])
+            self._at += 1
+            return True
+        if buffer.startswith("[[", at) and not self._line_head and not spaces:
+            self._at = _run_end(buffer, at) - 1
+            self._out(buffer[at : self._at], "[")
+            return True
+        link = self._link(at, spaces)
+        if link is False:
+            return False
+        if link is not None:
+            self._at = link
+            return True
+        if spaces:
+            self._out(spaces)
+        head = self._line_head
+        self._at += 1
+        closed = _LINK.match(buffer, at, end)
+        if head and closed is None:
+            self._out("\\[")
+        else:
+            self._out("[", "[")
+            self._mid_bracket = not head
+        return True
+
+    def _mark(self, mark: re.Match[str], spaces: str) -> bool:
+        buffer, end = self._buffer, self._end
+        if mark.end() == len(buffer) and not self._all_here:
+            return False
+        skip = mark.end()
+        if buffer.startswith("(", skip) and mark[0][0] == "[":
+            shown = _LINK.match(f"[]{buffer[skip:end]}")
+            if shown is not None and shown.end() > 2:
+                skip += shown.end() - 2
+            elif not self._all_here and _LINK_SO_FAR.fullmatch(f"[]{buffer[skip:end]}"):
+                return False
         numbers = _numbers(mark[1], self._known)
         if numbers is None:  # a range like 0-9 is no citation
-            return self._out(spaces + ("!" if image else "")) + self._take(mark.end())
-        starts_line = self._at_line_head
-        self._buffer = self._buffer[mark.end() + skip :]
-        tokens = self._out("!") if image else []
+            self._at = mark.end()
+            self._out(spaces + mark[0], "]:")
+            return True
+        self._at = skip
         if not numbers:
             self._owed_space = self._owed_space or spaces
-            return tokens
-        if starts_line and self._buffer[:1] == ":":
-            self._buffer = "\\" + self._buffer
-        tokens += self._out(spaces or self._owed_space or (" " if self._after_marker or self._after_bang else ""))
+            if self._line_head:
+                self._lists.forget()
+            return True
+        lead = spaces or self._owed_space or (" " if self._last in ("!", "]", "]:") else "")
+        self._owed_space = ""
+        if lead:
+            self._out(lead)
+        if self._last == "\\":
+            self._out("\\")
         for place, number in enumerate(numbers):
-            tokens += [" "] * (place > 0) + [number]
-        self._out("]")
-        self._owed_space, self._after_marker = "", True
-        return tokens
+            self._tokens += [" "] * (place > 0) + [number]
+        self._last = "]:" if self._line_head else "]"
+        self._blank = self._row = self._line_head = self._mid_bracket = False
+        self._since_open, self._tail = None, "]"
+        return True
+
+
+def _run_end(text: str, place: int) -> int:
+    """Where the run of one character ends that begins at `place`."""
+    character, end = text[place], place + 1
+    while text.startswith(character, end):
+        end += 1
+    return end
 
 
 def _numbers(text: str, known: frozenset[int]) -> list[int] | None:
@@ -306,53 +513,3 @@ def _numbers(text: str, known: frozenset[int]) -> list[int] | None:
             low, high = high, low
         found.update(dict.fromkeys(number for number in sorted(known) if low <= number <= high))
     return list(found)
-
-
-def _code_span_end(text: str, run: int, all_here: bool) -> int | None:
-    """Where the code span ends that starts with `run` backticks; after the run alone when it is none; None to wait."""
-    limit = paragraph.start() if (paragraph := _PARAGRAPH_END.search(text, run)) else len(text)
-    for closing in re.finditer("`+", text[run:limit]):
-        if run + closing.end() == len(text) and not all_here:
-            return None
-        if len(closing[0]) == run:
-            return run + closing.end()
-    return run if paragraph or all_here else None
-
-
-def _closing_bracket(text: str, all_here: bool) -> int | None:
-    """Where the bracket closes that `text` starts with; -1 when it does not; None to wait."""
-    depth, place = 0, 0
-    while found := _BRACKETS.search(text, place):
-        place = found.end()
-        if found[1]:
-            if place == len(text) and not all_here:
-                return None
-            span = _code_span_end(text[found.start() :], len(found[1]), all_here)
-            if span is None:
-                return None
-            place = found.start() + span
-        elif found[0] == "[":
-            depth += 1
-        elif found[0] == "]":
-            depth -= 1
-            if depth == 0:
-                return found.start()
-        elif found[0][0] == "\n":
-            return -1
-    return -1 if all_here else None
-
-
-def _target_length(text: str, all_here: bool) -> int | None:
-    """How much of `text` is the target of the link before it: 0 for a marker, -1 for no target; None to wait."""
-    if text[0] == "[":
-        if text.startswith("[]"):
-            return 2
-        if _MARK.match(text):
-            return 0
-        return None if _MARK_SO_FAR.fullmatch(text) and not all_here else -1
-    if target := _TARGET.match(text):
-        return target.end()
-    parentheses = _PARENTHESES.match(text)
-    if all_here or (parentheses and not set(parentheses[0]) & set("\"'")):
-        return -1
-    return None

@@ -4,7 +4,7 @@ import re
 
 from rag.generation.base import NOT_IN_BOOK
 
-_DRESS = r"[*_`\"']*"
+_DRESS = r"[*_`\"']{0,8}+"  # bounded: `*` without end would be tried from each of its places
 _WORD = NOT_IN_BOOK.strip("[]")
 _SIGN = re.compile(rf"{_DRESS}\[{{1,2}}{re.escape(_WORD)}\]{{1,2}}{_DRESS}[.:]?\s*", re.IGNORECASE)
 _LONGEST = len(NOT_IN_BOOK) + 16

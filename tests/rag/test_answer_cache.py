@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
-from rag.answers.answer_cache import MemoryAnswers, SharedAnswers, answer_key
+from rag.answers.answer_cache import MemoryAnswers, SharedAnswers, answer_key, joined
 from rag.errors import ModelError, ModelUnavailable
 from rag.events import ChatEvent, Delta, Done, Failed, FinishReason, Notice, Timings
 from rag.types import Usage
@@ -44,14 +44,14 @@ async def read(answers: SharedAnswers, author: Author, key: str = "key") -> list
         return [event async for event in events]
 
 
-WHOLE = [Delta("first "), Delta("second"), done()]
+WHOLE: list[ChatEvent] = [Delta("first "), Delta("second"), done()]
 
 
 async def test_the_same_question_again_is_not_written_again() -> None:
     answers, author = SharedAnswers(MemoryAnswers()), Author()
     author.go_on.set()
     assert await read(answers, author) == WHOLE
-    assert await read(answers, author) == WHOLE
+    assert await read(answers, author) == joined(WHOLE)
     assert author.begun == 1
     assert await read(answers, author, "another") == WHOLE
     assert author.begun == 2
@@ -159,3 +159,8 @@ def test_a_key_is_the_question_and_the_state() -> None:
     assert answer_key("Cafe\u0301?", "index", 5) == answer_key("Café?", "index", 5)
     states = [("What is PID?", "index", 5), ("What is PID", "index", 5), ("What is PID?", "new", 5)]
     assert len({answer_key(*state) for state in [*states, ("What is PID?", "index", 6)]}) == 4
+
+
+def test_an_answer_is_kept_as_text_and_not_as_its_pieces() -> None:
+    pieces: list[ChatEvent] = [Delta(f"{number} ") for number in range(2_000)]
+    assert joined([*pieces, *WHOLE[-1:]]) == [Delta("".join(f"{number} " for number in range(2_000))), *WHOLE[-1:]]

@@ -3,17 +3,18 @@
 import asyncio
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
+from rag.answers.chat import MOST_CHARACTERS, _within_bounds
 from rag.build import build_pipeline
 from rag.errors import InvalidQuestion
 from rag.events import ChatEvent, Cited, Delta, Done, Failed, Notice, Retrieved, Searching, Started
-from rag.generation.base import NOT_IN_BOOK
+from rag.generation.base import NOT_IN_BOOK, Ended, Piece
 from rag.pipeline import Pipeline
 from rag.resilience import Timeouts
 from rag.settings import Settings
@@ -164,7 +165,7 @@ async def test_what_a_model_invents_never_gets_out(opened: Open, openai_server: 
     )
     done = only(await told(await opened(openai_server)), Done)
     assert done.answer.startswith(
-        "It corrects the error [1], see this.\n\n[1]\\: http://evil.example\n\n[1]: https://book"
+        "It corrects the error [1], see this.\n\n[1]\\: http:\\//evil.example\n\n[1]: https://book"
     )
     assert [citation.number for citation in done.citations] == [1]
 
@@ -374,7 +375,11 @@ async def test_the_same_question_costs_one_call(opened: Open, openai_server: Ope
     assert (one.cached, two.cached) == (False, True)
     assert two.usage.prompt_tokens == 0
     assert one.message_id != two.message_id == only(again, Started).message_id
-    assert [type(event) for event in first] == [type(event) for event in again]
+    assert "".join(event.text for event in first if isinstance(event, Delta)) == "".join(
+        event.text for event in again if isinstance(event, Delta)
+    )
+    others = [[type(event) for event in events if not isinstance(event, Delta)] for events in (first, again)]
+    assert others[0] == others[1]
 
 
 async def test_readers_at_the_same_time_share_one_call(opened: Open, openai_server: OpenAIServer) -> None:
@@ -412,3 +417,39 @@ async def test_a_new_index_is_answered_anew(opened: Open, openai_server: OpenAIS
     events = await told(pipeline)
     assert not only(events, Done).cached
     assert "ankle angle" in prompt_of(openai_server)
+
+
+@pytest.mark.parametrize("text", ["x " * 500_000, "[" * 60_000, "![a](" * 12_000], ids=["1 MB", "[", "![a]("])
+async def test_a_huge_piece_neither_stops_other_readers_nor_goes_out_whole(
+    opened: Open, openai_server: OpenAIServer, text: str
+) -> None:
+    pipeline = await opened(openai_server)
+    openai_server.next(Say((text,)))
+    events = await told(pipeline)
+    done = only(events, Done)
+    assert len(done.answer) <= 2 * MOST_CHARACTERS
+    if len(text) > MOST_CHARACTERS:
+        assert done.finish_reason == "length"
+        assert only(events, Notice).code == "length"
+
+
+async def test_pieces_are_filtered_between_turns_of_the_event_loop() -> None:
+    async def items() -> AsyncGenerator[Piece | Ended, None]:
+        yield Piece("![a](" * 100_000)
+        yield Ended("stop", answered=True)
+
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    pieces = [item async for item in _within_bounds(items())]
+    counting.cancel()
+    await asyncio.gather(counting, return_exceptions=True)
+    assert turns >= MOST_CHARACTERS // 2_000 - 1
+    assert sum(len(piece.text) for piece in pieces if isinstance(piece, Piece)) == MOST_CHARACTERS
+    assert pieces[-1] == Ended("length", answered=True)

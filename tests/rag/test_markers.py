@@ -12,6 +12,7 @@ from rag.answers.markers import HOLD, MarkerScanner, Token
 
 KNOWN = (1, 2, 3)
 EVIL = "http://evil.example"
+BARE = "http:\\//evil.example"
 
 
 def scan(pieces: list[str], known: tuple[int, ...] = KNOWN) -> list[Token]:
@@ -73,22 +74,39 @@ def test_markers_leave_one_by_one_and_only_when_known(text: str, expected: str) 
         "```python\na[1] = b[9]\n[x](http://y)\n```\nafter",
         "~~~\na[9]\n~~~",
         "- item\n\n  ```py\n  a[9]\n  ```\n- next",
-        "> ```\n> a[9]\n> ```",
         "````md\n```\na[9]\n```\n````",
-        "An opening` tick and\na closing` one [ ] are code: [",
+        "1. one\n2. two\n   ```sh\n   ls [9] | grep `x` >y\n   ```\n   and more\n3. three",
+        "- a\n  - b\n    ~~~\n    [x](y): <b>\n    ~~~\n  - c `Array<string | null>`",
+        "| a | b |\n|---|---|\n| `x[0]` | y |",
+        "Maths: $a_1 < b$, \\(x\\), \\[y\\] and $$z$$ cost 5 < 6.",
     ],
 )
 def test_code_is_left_alone(text: str) -> None:
     assert shown(text) == text
 
 
-def test_a_tick_that_never_closes_is_no_code() -> None:
-    assert shown("a ` tick [1] [9]\n\nnext [2]") == "a ` tick «1»\n\nnext «2»"
+def test_a_tick_that_does_not_close_on_its_line_is_no_code() -> None:
+    assert shown("a ` tick [1] [9]\n\nnext [2]") == "a \\` tick «1»\n\nnext «2»"
+    assert shown("an opening ` tick and\na closing ` one") == "an opening \\` tick and\na closing \\` one"
+
+
+def test_a_code_block_in_a_quotation_leaves_it() -> None:
+    assert shown("> Do this:\n> ```sh\n> ls [9]\n> ```\n> Then [1].") == "> Do this:\n```sh\nls [9]\n```\n> Then «1»."
+
+
+def test_code_that_a_table_would_tear_apart_stands_in_none() -> None:
+    assert shown(f"| x `| [a]({EVIL}) ` |\n|---|---|") == f"| x `| [a]({EVIL}) ` |\n\n|---|---|"
+    assert shown(f"|a|b|\n|-|-|\n| `x|[a]({EVIL})` |").endswith("| `x|[a] (http: //evil.example)` |")
+
+
+def test_line_ends_are_newlines_before_anything_is_looked_at() -> None:
+    for end in ("\r", "\r\n", "\u2028"):
+        assert shown(f"a{end}[foo]: {EVIL}{end}b") == "a\n[foo]\\: http:\\//evil.example\nb"
 
 
 def test_a_code_block_ends_with_its_quote_or_list_item() -> None:
-    assert shown("> ```\n> a[9]\n![1]") == "> ```\n> a[9]\n! «1»"
-    assert shown("- ```\n  a[9]\n\n  b[9]\nafter [9] [1]") == "- ```\n  a[9]\n\n  b[9]\nafter «1»"
+    assert shown("> ```\n> a[9]\n![1]") == "```\na[9]\n```\n! «1»"
+    assert shown("- ```\n  a[9]\n\n  b[9]\nafter [9] [1]") == "- ```\n  a[9]\n\n  b[9]\n  ```\nafter «1»"
 
 
 @pytest.mark.parametrize(
@@ -96,7 +114,7 @@ def test_a_code_block_ends_with_its_quote_or_list_item() -> None:
     [
         ("```py\na[1]", "```py\na[1]\n```"),
         ("1. x\n\n   ~~~\n   a\n", "1. x\n\n   ~~~\n   a\n   ~~~"),
-        ("> ```\n> a", "> ```\n> a"),
+        ("> ```\n> a", "```\na\n```"),
     ],
 )
 def test_an_open_code_block_is_closed_at_the_end(text: str, expected: str) -> None:
@@ -108,23 +126,29 @@ def test_an_open_code_block_is_closed_at_the_end(text: str, expected: str) -> No
     [
         (f"[1]({EVIL})", "«1»"),
         (f"[text]({EVIL})", "text"),
+        (f"see [text]({EVIL}) here", "see text here"),
         (f'[text](<{EVIL}> "a title")', "text"),
         (f"[text]({EVIL}/a_(b))", "text"),
         (f"![alt]({EVIL}/x.png)", "alt"),
-        (f"[![alt]({EVIL})]({EVIL})", "alt"),
-        ("[text][1]", "text «1»"),
+        (f"a [![alt]({EVIL})]({EVIL})", f"a [alt] ({BARE})"),
+        ("[text][1]", "[text] «1»"),
         ("[text][]", "text"),
-        (f"[see [1]]({EVIL})", "see «1»"),
-        (f"[1]: {EVIL}", f"«1»\\: {EVIL}"),
-        (f"[foo]: {EVIL}", f"[foo]\\: {EVIL}"),
-        (f"> - [foo]: {EVIL}", f"> - [foo]\\: {EVIL}"),
-        (f"[9] [foo]: {EVIL}", f" [foo]\\: {EVIL}"),
+        (f"so [see [1]]({EVIL})", f"so [see «1»] ({BARE})"),
+        (f"[1]: {EVIL}", f"«1»\\: {BARE}"),
+        (f"[foo]: {EVIL}", f"[foo]\\: {BARE}"),
+        (f"> - [foo]: {EVIL}", f"> - [foo]\\: {BARE}"),
+        (f"[9] [foo]: {EVIL}", f" [foo]\\: {BARE}"),
+        (f"[foo\nbar]: {EVIL}", f"\\[foo\nbar]\\: {BARE}"),
         ("as in [1]: a loop", "as in «1»: a loop"),
         ("[1](see below)", "«1» (see below)"),
         ("[a](b c)", "[a] (b c)"),
-        ("[[9]1]", "[1\\]"),
-        (f"-```[a]({EVIL})", "-```a"),
-        (f"x\n    ```[a]({EVIL})", "x\n    ```a"),
+        ("[[9]1]", "\\[1]"),
+        ("x [[9]1]", "x [1\\]"),
+        (f"-```[a]({EVIL})", "-\\`\\`\\`a"),
+        (f"<{EVIL}> <b>x</b> <!-- y -->", f"\\<{BARE}> \\<b>x\\</b> \\<!-- y -->"),
+        ("www.evil.example a@evil.example", "www\\.evil.example a\\@evil.example"),
+        ("< [9]/b>", "\\</b>"),
+        (f"[``a`]({EVIL})``", "\\[``a`] (http: //evil.example)``"),
     ],
 )
 def test_links_of_the_model_are_reduced_to_their_text(text: str, expected: str) -> None:
@@ -189,4 +213,4 @@ def test_no_more_than_a_marker_s_length_is_held_back(text: str, width: int) -> N
 
 
 def test_plain_text_is_not_held_back() -> None:
-    assert MarkerScanner(KNOWN).feed("streams at once") == ["streams", " ", "at", " ", "once"]
+    assert MarkerScanner(KNOWN).feed("streams at once") == ["streams at once"]

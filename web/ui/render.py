@@ -27,6 +27,7 @@ _MATHS = re.compile(
 )
 _MARKER = re.compile(r"\[(\d{1,3})\](?![\[(])")
 _ENTITY = re.compile(r"[!-/:-@\[-`{-~\n]")
+_ESCAPED = re.compile(r"\\([\\<@`])")
 _LANGUAGE = re.compile(r"[A-Za-z0-9_+#.-]{1,20}")
 
 
@@ -121,16 +122,21 @@ def _sentences(text: str, links: Mapping[int, Link]) -> str:
 
 def _formula(maths: re.Match[str]) -> str:
     content = maths["block"] or maths["square"] or maths["round"] or maths["inline"]
-    content = content.strip().replace("<", "\\lt ").replace("\n", " ")
+    content = _unescaped(content).strip().replace("<", "\\lt ").replace("\n", " ")
     if maths["block"] or maths["square"]:
         return f"\\[{{}}{content}{{}}\\]"
     return f"\\({{}}{content}{{}}\\)"
 
 
 def _words(text: str, links: Mapping[int, Link]) -> str:
-    text = text.replace("<", "&lt;").replace("`", "&#96;").replace("://", ":&#47;&#47;")
+    text = _unescaped(text).replace("<", "&lt;").replace("`", "&#96;").replace("://", ":&#47;&#47;")
     text = re.sub(r"(?i)\bwww\.", "www&#46;", text).replace("@", "&#64;")
     return _MARKER.sub(lambda marker: _citation(marker, links), text)
+
+
+def _unescaped(text: str) -> str:
+    """Without the backslashes before signs that become entities here: an entity behind one is not read as such."""
+    return _ESCAPED.sub(lambda pair: pair[0] if pair[1] == "\\" else pair[1], text)
 
 
 def _citation(marker: re.Match[str], links: Mapping[int, Link]) -> str:
