@@ -126,8 +126,9 @@ class MkDocsSlugger:
 
     def slug(self, text: str) -> str:
         if self._pymdown:
-            plain = re.sub(r"[^\w\- ]", "", unicodedata.normalize("NFC", re.sub(r"</?[^>]*>", "", text)).strip())
-            slug = (plain if self._case else plain.lower()).replace(" ", "-")
+            plain = unicodedata.normalize("NFC", re.sub(r"</?[^>]*>", "", " ".join(text.split())))
+            plain = plain if self._case else plain.lower()
+            slug = re.sub(r"[^\w\- ]", "", plain.strip()).replace(" ", "-")
         else:
             plain = text
             if not self._unicode:

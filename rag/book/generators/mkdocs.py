@@ -14,10 +14,9 @@ from rag.book.slugs import MkDocsSlugger, Slugger
 
 _ATTRIBUTES = re.compile(r"(?<= )\{:? *+([^}\n ][^\n]*)\}$")
 _PART = re.compile(r"""[^ =}]+=".*?"|[^ =}]+='.*?'|[^ =}]+=[^ =}]+|[^ =}]+""")
-_ICON = re.compile(r":[a-z0-9_+-]+:")
+_ICON = re.compile(r"(?P<code>(?P<mark>`++).+?(?<!`)(?P=mark)(?!`))|:[a-z0-9_+-]++:")
 _FOOTNOTE = re.compile(r"(?<!!)\[\^[^\]\s]{1,100}+\]")
-_FORMATTED = re.compile(r"\{==|==\}|\{\+\+|\+\+\}|\{--|--\}|\{~~|~~\}|==|\^\^|~~")
-_INLINE_ATTRIBUTES = re.compile(r"(?<=[`*_)\]>])\{:?[ ]*[.#][^{}\n]*\}")
+_INLINE_ATTRIBUTES = re.compile(r"(?P<code>(?P<mark>`++).+?(?<!`)(?P=mark)(?!`))|(?<=[`*_)\]>])\{:?[ ]*[.#][^{}\n]*\}")
 _SLUGIFY = re.compile(r"slugify\s*:\s*(?P<call>[^\n#]*)(?P<rest>(?:\n\s+(?:kwds|case)\b[^\n]*){0,3})")
 
 
@@ -98,9 +97,9 @@ class MkDocsText(HeadingText):
         if "[^" in content:
             content = _FOOTNOTE.sub(self._footnote, content)
         if "emoji" in self.options and ":" in content:
-            content = _outside_code(_ICON, content)
+            content = _ICON.sub(_code, content)
         if "{" in content:
-            content = _INLINE_ATTRIBUTES.sub("", content)
+            content = _INLINE_ATTRIBUTES.sub(_code, content)
         return super().text(content, inline)
 
     def _footnote(self, found: re.Match[str]) -> str:
@@ -109,6 +108,6 @@ class MkDocsText(HeadingText):
         return "" if found[0] in self._defined else found[0]
 
 
-def _outside_code(pattern: re.Pattern[str], content: str) -> str:
-    parts = re.split(r"(`+[^`]*`+)", content)
-    return "".join(part if at % 2 else pattern.sub("", part) for at, part in enumerate(parts))
+def _code(found: re.Match[str]) -> str:
+    """Code stays, what else was found goes."""
+    return found["code"] or ""

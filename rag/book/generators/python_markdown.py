@@ -25,12 +25,12 @@ _CONTAINER = re.compile(
 )
 _HASH = re.compile(r"(?P<level>#{1,6})(?P<text>(?:\\.|[^\\#]|#+(?=[^#]))*?)#*$")
 _UNDERLINE = re.compile(r"(?:=+|-+) *$")
-_RULE = re.compile(r" {0,3}(?:(?:-+ {0,2}){3,}+|(?:_+ {0,2}){3,}+|(?:\*+ {0,2}){3,}+) *$")
+_RULE = re.compile(r" {0,3}(?:(?:- {0,2}){3,}|(?:_ {0,2}){3,}|(?:\* {0,2}){3,}) *$")
 _ITEM = re.compile(r" {0,3}(?:\d+\.|[*+-]) +(?P<text>.*)")
 _NESTED_ITEM = re.compile(r" {4,7}(?:\d+\.|[*+-]) +")
 _QUOTE = re.compile(r" {0,3}> ?(?P<text>.*)")
 _DEFINITION = re.compile(r" {0,3}: {1,3}(?P<text>.*)")
-_FOOTNOTE = re.compile(r" {0,3}\[\^[^\]]*\]: *(?P<text>.*)")
+_FOOTNOTE = re.compile(r" {0,3}\[\^(?P<name>[^\]]*)\]: *(?P<text>.*)")
 _FENCE = re.compile(r"(?P<indent>[ >]*)(?P<mark>~{3,}|`{3,})(?P<info>[^\n]*)$")
 _TAG = re.compile(r" {0,3}<(?P<name>[a-zA-Z][\w-]*)(?P<attributes>(?:\s[^<>]*)?)>?")
 _BLOCK_TAGS = re.compile(
@@ -65,12 +65,11 @@ def find_headings(source: Sequence[str], body: int) -> Iterator[RawHeading]:
 class _Reader:
     def __init__(self) -> None:
         self.found: list[RawHeading] = []
-        self._notes: list[list[Line]] = []
+        self._notes: dict[str, list[Line]] = {}  # of two with one name the latter counts
 
     def footnotes(self) -> None:
-        for note in self._notes:
+        for note in self._notes.values():
             self.blocks(_Node("li"), note, 1)
-        self._notes = []
 
     def blocks(self, parent: _Node, lines: list[Line], depth: int) -> None:
         """The blocks of lines, parted by empty ones, below a node."""
@@ -86,7 +85,7 @@ class _Reader:
         while at < len(blocks):
             note = _FOOTNOTE.match(blocks[at][0][1]) if parent.kind == "root" else None
             if note:
-                at = self._footnote(blocks, at, note["text"])
+                at = self._footnote(blocks, at, note)
             else:
                 self.block(parent, blocks[at], depth)
                 at += 1
@@ -233,14 +232,14 @@ class _Reader:
                 self.block(node.add("dd"), content, depth + 1)
             content = [(number, found["text"])] if found["text"] else []
 
-    def _footnote(self, blocks: list[list[Line]], at: int, first: str) -> int:
+    def _footnote(self, blocks: list[list[Line]], at: int, found: re.Match[str]) -> int:
         """Puts a footnote aside, with the indented blocks below it."""
-        note = [(blocks[at][0][0], first), *((n, _loosened(text, 1)) for n, text in blocks[at][1:])]
+        note = [(blocks[at][0][0], found["text"]), *((n, _loosened(text, 1)) for n, text in blocks[at][1:])]
         at += 1
         while at < len(blocks) and blocks[at][0][1].startswith(_TAB):
             note += [(0, ""), *((n, _loosened(text, 1)) for n, text in blocks[at])]
             at += 1
-        self._notes.append(note)
+        self._notes[found["name"]] = note
         return at
 
 
