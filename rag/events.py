@@ -106,7 +106,7 @@ ChatEvent = Started | Searching | Retrieved | Delta | Cited | Notice | Done | Fa
 
 @dataclass(frozen=True, slots=True)
 class FileProblem:
-    """One file that could not be indexed, in one sentence."""
+    """One file that could not be indexed, in one sentence; with the code `encoding` one that was, with a doubt."""
 
     path: str
     code: str

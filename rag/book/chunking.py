@@ -11,7 +11,7 @@ may stand in the heading path alone. Only the sentence before a cut in a paragra
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from uuid import UUID, uuid5
 
@@ -21,9 +21,10 @@ from rag.book.markdown import Page, page_of
 from rag.book.packing import Group, Packer
 from rag.book.pieces import Ruler
 from rag.book.splitting import Splitter
+from rag.language.fences import left_open
 from rag.types import Chunk, Document, Inclusion
 
-CHUNKER_VERSION = "2"
+CHUNKER_VERSION = "3"
 
 _NAMESPACE = UUID("5f3a1c52-8d0e-4b6f-9a57-2f6f1f0c7b1e")
 _TARGET = 0.8  # of the limit
@@ -31,7 +32,7 @@ _LONGEST_MARK = 32  # characters of a fence's mark that are repeated
 _CLOSING = 16  # tokens that closing an open fence may cost
 _FIRST_WORDS = 6
 _WORD = re.compile(r"[^\W_]+")
-_FENCE = re.compile(r"[ \t>]*+(?:(?:[-*+]|\d{1,9}[.)])[ \t]++)?+(`{3,}|~{3,})(.*)")
+_MARKED_START = re.compile(r"\s*(?:`{3,}|~{3,}|[|>*-])|[^\n]*\|")  # a table, a list, code, a title in bold
 
 
 Found = tuple[str, int, tuple[int, int], tuple[int, int]]  # text, tokens, characters in the file, lines of the page
@@ -47,12 +48,10 @@ def split(document: Document, *, limit: int = 500, overlap: int = 50) -> list[Ch
     room = limit - _CLOSING if page.lean.unclosed else limit
     target = int(room * _TARGET)
     splitter = Splitter(page, ruler, room, target, overlap)
-    chunks: list[Chunk] = []
-    seen: Counter[str] = Counter()
+    cutter = _Cutter(document, page, ruler, splitter, limit)
     for group in Packer(page, ruler, splitter, room, target).groups():
-        made = _chunk(document, page, ruler, group, limit, len(chunks), seen)
-        if made is not None:
-            chunks.append(made)
+        cutter.add(group)
+    chunks = cutter.chunks
     return [_in_file(chunk, document.inclusions) for chunk in chunks] if document.inclusions else chunks
 
 
@@ -79,48 +78,71 @@ def _place(inclusions: Sequence[Inclusion], place: int, line: int, end: int) -> 
     return place - shift, line - lines
 
 
-def _chunk(
-    document: Document, page: Page, ruler: Ruler, group: Group, limit: int, ordinal: int, seen: Counter[str]
-) -> Chunk | None:
-    found = _text(page, ruler, group, limit)
-    if found is None:
-        return None
-    text, count, chars, (first, after) = found
-    if page.lean.unclosed and (mark := _open_fence(text)) and len(mark) <= _LONGEST_MARK:
-        text = f"{text}\n{mark}"
-        count = tokens.count(text)
-    body = _first_body_line(page, first, after)
-    path, anchor = page.path_at(body)
-    name = "\n".join((document.path, *path, "", text))
-    seen[name] += 1
-    return Chunk(
-        id=str(uuid5(_NAMESPACE, f"{name}\n{seen[name]}" if seen[name] > 1 else name)),
-        path=document.path,
-        heading_path=path,
-        url=document.url,
-        anchor=anchor or None,
-        ordinal=ordinal,
-        lines=(page.numbers[first], page.numbers[after - 1] + 1),
-        chars=chars,
-        text=text,
-        tokens=count,
-        trail=document.trail,
-        inner=tuple(inner_headings(page, text, first, body + 1, after)),
-    )
+@dataclass(slots=True)
+class _Cutter:
+    """Turns groups of pieces into chunks."""
+
+    document: Document
+    page: Page
+    ruler: Ruler
+    splitter: Splitter
+    limit: int
+    chunks: list[Chunk] = field(default_factory=list)
+    _seen: Counter[str] = field(default_factory=Counter)
+
+    def add(self, group: Group) -> None:
+        """One chunk; several where the joints between pieces have cost more than was reckoned."""
+        found = _text(self.page, self.ruler, group, self.limit)
+        if found is None:
+            return
+        if found[1] <= self.limit or len(group) == 1:
+            self.chunks.append(self._chunk(*found))
+        else:
+            half = len(group) // 2
+            self.add(group[:half])
+            self.add(group[half:])
+
+    def _chunk(self, text: str, count: int, chars: tuple[int, int], lines: tuple[int, int]) -> Chunk:
+        page, document, (first, after) = self.page, self.document, lines
+        body = _first_body_line(page, first, after)
+        path, anchor = page.path_at(body)
+        name = "\n".join((document.path, *path, "", text))
+        self._seen[name] += 1
+        return Chunk(
+            id=str(uuid5(_NAMESPACE, f"{name}\n{self._seen[name]}" if self._seen[name] > 1 else name)),
+            path=document.path,
+            heading_path=path,
+            url=document.url,
+            anchor=anchor or None,
+            ordinal=len(self.chunks),
+            lines=(page.numbers[first], page.numbers[after - 1] + 1),
+            chars=chars,
+            text=text,
+            tokens=count,
+            trail=document.trail,
+            inner=tuple(inner_headings(page, text, first, body + 1, after)),
+        )
 
 
 def _text(page: Page, ruler: Ruler, group: Group, limit: int) -> Found | None:
     """The text of a group, its tokens, its characters in the file and its lines; None when there is nothing in it."""
-    if all(piece.text is None for piece in group):
+    found = _joined(page, ruler, group, limit)
+    if found is None or not page.lean.unclosed:
+        return found
+    text, _, chars, lines = found
+    fence = left_open(text)
+    if fence is None or len(fence.mark) > _LONGEST_MARK:
+        return found
+    text = f"{text}\n{fence.continuation.rstrip(' ') if fence.quoted else ''}{fence.mark}"
+    return text, tokens.count(text), chars, lines
+
+
+def _joined(page: Page, ruler: Ruler, group: Group, limit: int) -> Found | None:
+    if all(piece.text is None for piece in group) and all(a.after == b.first for a, b in pairwise(group)):
         first, after = ruler.trim(group[0].first, group[-1].after)
         if first == after:
             return None
-        first = _beyond_gap(page, first, after)
-        chars = (page.position(first), page.end(after - 1))
-        text = _faithful(page, ruler, first, after) if page.lean.dropped else None
-        if text is not None and (count := tokens.count(text)) <= limit:
-            return text, count, chars, (first, after)
-        return ruler.text(first, after), ruler.exact(first, after), chars, (first, after)
+        return _of_lines(page, ruler, *_beyond_gap(page, first, after), limit)
     parts = list(_parts(page, ruler, group))
     if not parts:
         return None
@@ -130,38 +152,60 @@ def _text(page: Page, ruler: Ruler, group: Group, limit: int) -> Found | None:
     return text, tokens.count(text) if known is None else known, chars, (parts[0][2][0], parts[-1][2][1])
 
 
-def _faithful(page: Page, ruler: Ruler, first: int, after: int) -> str | None:
-    """The text with what was left out between its first words, so that the place of the chunk can be found by them;
-    None where nothing was.
+def _of_lines(page: Page, ruler: Ruler, first: int, after: int, limit: int) -> Found:
+    """Where something was left out between the first words, the place of the chunk could not be found by them: its
+    place then begins below the gap, if its first lines can be told from that; else what was left out is put back.
     """
-    lean, parts, words, hidden = page.lean, list[str](), 0, False
-    line = first
+    text, start = ruler.text(first, after), first
+    gap = _last_gap(page, first, after) if page.leaves_out else None
+    if gap is not None and _MARKED_START.match(text):
+        start = ruler.trim(gap, after)[0]
+    elif gap is not None:
+        faithful = _with_hidden(page, ruler, first, after)
+        if (count := tokens.count(faithful)) <= limit:
+            return faithful, count, (page.lean.starts[page.numbers[first]], page.end(after - 1)), (first, after)
+    return text, ruler.exact(first, after), (page.begin(start), page.end(after - 1)), (first, after)
+
+
+def _last_gap(page: Page, first: int, after: int) -> int | None:
+    """The line from which on enough words follow each other in the file as they do in the text; None for the first."""
+    words, found = 0, None
+    for line in range(first, after - 1):
+        words += len(_WORD.findall(page.lines[line]))
+        if words >= _FIRST_WORDS:
+            break
+        if page.breaks(line):
+            words, found = 0, line + 1
+    return found
+
+
+def _with_hidden(page: Page, ruler: Ruler, first: int, after: int) -> str:
+    lean, parts, words, line = page.lean, list[str](), 0, first
     while line < after - 1 and words < _FIRST_WORDS:
         words += len(_WORD.findall(page.lines[line]))
-        if page.hides(line, line + 1):
-            hidden = True
+        if page.breaks(line):
             parts += lean.source_lines(page.numbers[line], page.numbers[line + 1])
         else:
             parts.append(page.lines[line])
         line += 1
-    return "\n".join([*parts, ruler.text(line, after)]) if hidden else None
+    return "\n".join([*parts, ruler.text(line, after)])
 
 
-def _beyond_gap(page: Page, first: int, after: int) -> int:
+def _beyond_gap(page: Page, first: int, after: int) -> tuple[int, int]:
     """Where a chunk begins whose headings are cut off from its text by something left out of it: they are in its path
     anyway, and its place in the file is then that of its words.
     """
-    if not page.lean.dropped:
-        return first
-    blocks = page.blocks_between(first, after)
+    blocks = page.blocks_between(first, after) if page.leaves_out else []
+    if not blocks or blocks[0].first != first:
+        return first, after
     body = next((block.first for block in blocks if block.kind != "heading"), first)
-    said = {heading.line for heading in page.stack_at(body)}
+    said = page.said_at(body)
     for block, following in pairwise(blocks):
         if block.kind != "heading" or block.first not in said:
             break
-        if page.hides(block.first, following.first):
+        if page.hides(block.first, following.first) or page.breaks(block.first):
             first = following.first
-    return first
+    return first, after
 
 
 def _parts(page: Page, ruler: Ruler, group: Group) -> Iterator[tuple[str, tuple[int, int], tuple[int, int]]]:
@@ -192,17 +236,3 @@ def _first_body_line(page: Page, first: int, after: int) -> int:
         if block.kind != "heading" or page.hides(block.first, following.first):
             return block.first
     return blocks[-1].first if blocks[-1].kind != "heading" else first
-
-
-def _open_fence(text: str) -> str | None:
-    """The mark that closes a fence the text leaves open."""
-    mark: str | None = None
-    for line in text.split("\n"):
-        found = _FENCE.match(line)
-        if found is None:
-            continue
-        if mark is None:
-            mark = None if found[1][0] == "`" and "`" in found[2] else found[1]
-        elif found[1].startswith(mark) and not found[2].strip():
-            mark = None
-    return mark

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rag.book.decoding import decode, is_binary
+from rag.book.decoding import decode, decoded, is_binary
 from rag.book.frontmatter import read_yaml, split_front_matter
 from rag.book.generators import generator_for, options_of, recognise
 from rag.book.generators.base import Generator, Tree
@@ -53,6 +53,7 @@ class Source:
     trail: tuple[str, ...]
     listed: str = ""  # the title that a table of contents gives it
     book: Path | None = None  # the folder whose files it may include, the root without one
+    notice: str = ""  # a sentence, where its bytes are not those of clean UTF-8 or UTF-16
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +224,30 @@ def _source(path: str, root: Path, site: Site, labels: "_Labels", listed: str, b
     if book is not None and b"{{" in data:
         text, inclusions = _expanded(decode(data), path, root, book)
         included = text.encode() if inclusions else b""
-    return Source(path, root, site, _hash(data + included, url, trail, listed, site), url, trail, listed, book)
+    return Source(
+        path,
+        root,
+        site,
+        _hash(data + included, url, trail, listed, site),
+        url,
+        trail,
+        listed,
+        book,
+        _notice(path, data),
+    )
+
+
+def _notice(path: str, data: bytes) -> str:
+    """What a reader of the plan has to know of how the bytes were read; empty for nearly every file."""
+    if data.isascii() and b"\0" not in data:
+        return ""
+    found = decoded(data)
+    if found.replaced:
+        count = f"{found.replaced:,} invalid byte{'s' if found.replaced > 1 else ''}"
+        return f"The file {path} has {count}, shown as \ufffd; it was read as {found.encoding.upper()}."
+    if not found.encoding.startswith("utf-"):
+        return f"The file {path} is not UTF-8; it was read as {found.encoding}, which may be wrong."
+    return ""
 
 
 def _listed(root: Path, site: Site, markdown: list[str]) -> dict[str, str] | None:

@@ -1,23 +1,24 @@
 """The text of a page without what its readers never see, line for line.
 
 Front matter, comments, imports and exports, tags that stand alone and closing marks of containers become empty lines;
-a container's opening mark becomes a line in bold; base64 images shrink. Fences keep every character. Each line
-knows where it began in the source, so that places in the lean text are places in the file.
+block-level tags go from lines with words; the title of a container or an element becomes a line in bold; base64 images
+shrink. Fences keep every character. Each line knows where it began in the source, so that places in the lean text are
+places in the file.
 
 Comments, tags and ESM as in MDX (https://mdxjs.com), containers as in Docusaurus (`:::tip`).
 """
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable
-from functools import lru_cache
-from itertools import accumulate
+from collections.abc import Callable, Sequence
+from itertools import accumulate, pairwise
 
+from rag.book import tags
 from rag.book.frontmatter import front_matter_lines
+from rag.language.fences import CONTAINER, MARK, Fence, closing
 
-_INDENT = r"[ \t>]*+(?:(?:[-*+]|\d{1,9}[.)])[ \t]++)?+"
 _LINE = (
-    rf"{_INDENT}(?:(?P<fence>`{{3,}}+|~{{3,}}+)(?P<info>[^\n]*)"
+    rf"{CONTAINER}(?:(?P<fence>{MARK})(?P<info>[^\n]*)"
     r"|(?P<directive>:{3,}+)(?P<title>[^\n]*)"
     r"|(?P<comment><!--|\{/\*)"
     r"|(?P<tag></?[A-Za-z])"
@@ -25,18 +26,16 @@ _LINE = (
 )
 _FIRST_LINE = re.compile(_LINE)
 _NEXT_LINE = re.compile(rf"\n{_LINE}")  # begins with a letter, so that the search skips ahead fast
-_VALUE = r"\"[^\"]{0,2000}+\"|'[^']{0,2000}+'|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]{0,500}+\}){0,500}+\}){0,2000}+\}"
-_TAG = re.compile(
-    r"</?[A-Za-z][\w.:-]*+(?:\s(?:[^<>\"'{}\n/]|/(?!>)|\n(?![ \t]*\n)|" + _VALUE + r")*+)?+\s*+/?>", re.ASCII
-)
-_TAG_LINES = re.compile(rf"(?:[ \t]*+{_TAG.pattern})++[ \t]*+(?=\n|\Z)", re.ASCII)
-_SPOKEN = re.compile(r"\s(?:title|label|caption|summary|alt)=(?:\"([^\"]+)\"|'([^']+)')")
 _IMPORT = re.compile(r"import(?:\s[^\n]*?\sfrom\s|\s*['\"]|\s*[{*]|\s+[\w$]+\s*,\s*\{)")
 _EXPORT = re.compile(r"export\s+(?:(?:const|let|var|function\*?|class|async|type|interface)\s|default\s|\{|\*)")
 _ESM_ENDS = re.compile(r"['\"`;{}()\[\],>=]\s*$|\bfrom\b|=>|=|\{")
 _BLANK = re.compile(r"\n[ \t]*(?=\n|\Z)")
 _DIRECTIVE = re.compile(r"\s*\{?([A-Za-z][\w-]*)\}?[ \t]*(.*?)[ \t]*")
 _DATA_URI = re.compile(r"(data:[\w.+-]{1,60}/[\w.+-]{1,60}(?:;[\w=.-]{1,60}){0,5};base64,)([A-Za-z0-9+/=_%-]{200,}+)")
+_CONTAINER = re.compile(CONTAINER)
+_INDENTED = re.compile(r"[ ]{4}|[ ]{0,3}\t")
+_HOLDS_BLOCKS = re.compile(r"(?:[-*+]|\d{1,9}[.)])[ \t]|<|:::|!!!|\?\?\?|===|>|\[\^")
+_SYNTAX = re.compile(r"[#>|=*+-]|\d{1,9}[.)]|:::|```|~~~|!!!|\?\?\?")  # means something at the beginning of a line
 _CODE_DATA = 2_000  # characters of base64 that a fence may keep
 _LONGEST_ESM = 400  # lines
 
@@ -51,6 +50,8 @@ class Lean:
         self.containers: set[int] = set()
         self.dropped: set[int] = set()
         self.fences: list[tuple[int, int]] = []  # half open lines, wherever a reader of plain text sees a fence
+        self.led: set[int] = set()  # lines before whose words something was left out
+        self.broken: set[int] = set()  # lines behind whose words something was left out
         self.unclosed = False
         self._columns: dict[int, list[tuple[int, int]]] = {}
         self.body = front_matter_lines(text)
@@ -63,7 +64,11 @@ class Lean:
         if pieces:
             at, source = pieces[bisect_right(pieces, (column, len(self.source))) - 1]
             column = source + column - at
-        return self.starts[line] + column
+        return min(self.starts[line] + column, self.end(line))
+
+    def is_rewritten(self, line: int) -> bool:
+        """True when the line's text is not the source's."""
+        return line in self._columns
 
     def end(self, line: int) -> int:
         """Where the line ends in the source."""
@@ -88,9 +93,46 @@ class Lean:
     def replace(self, line: int, text: str, column: int) -> None:
         """Puts `text` on a line, behind its indentation; it stands at `column` in the source."""
         original = self.source[self.starts[line] : self.end(line)]
-        indent = original[: len(original) - len(original.lstrip(" \t>"))]
-        self.lines[line] = indent + text
-        self._columns[line] = [(0, 0), (len(indent), column)] if indent else [(0, column)]
+        self.rewrite(line, [(original[: len(original) - len(original.lstrip(" \t>"))], 0), (text, column)])
+
+    def rewrite(self, line: int, parts: Sequence[tuple[str, int]]) -> None:
+        """Makes a line of texts, each with the column at which it stands in the source."""
+        places = accumulate((len(text) for text, _ in parts), initial=0)
+        self.lines[line] = "".join(text for text, _ in parts)
+        self._columns[line] = [(at, column) for at, (_, column) in zip(places, parts, strict=False)]
+
+    def cut_block_tags(self, line: int, begin: int) -> bool:
+        """Takes the block-level tags from column `begin` on out of a line; the line is in bold where they make it a
+        heading, a caption or a summary. False when there is none.
+        """
+        start, end = self.starts[line], self.end(line)
+        cuts = tags.block_tags(self.source, start + begin, end)
+        if not cuts:
+            return False
+        words = [(self.source[a:b].strip(), a) for (_, a), (b, _) in pairwise([(0, start + begin), *cuts, (end, end)])]
+        words = [(text, self.source.index(text, place) - start) for text, place in words if text]
+        if words and not begin and _SYNTAX.match(words[0][0]):
+            return False
+        parts = [(self.source[start : start + begin], 0)]
+        for text, column in words:
+            parts += [(" " if len(parts) > 1 else "", column), (text, column)]
+        if tags.is_titled(self.source, cuts, start + begin, end) and len(words) == 1 and "*" not in words[0][0]:
+            parts[1:] = [("**", words[0][1]), *parts[2:], ("**", cuts[-1][0] - start)]
+        if len(parts) == 1 and not parts[0][0].strip(" \t>"):
+            self.drop(line)
+        else:
+            self.rewrite(line, parts)
+            if cuts[-1][0] > start + begin:
+                self.broken.add(line)
+            if cuts[0][0] == start + begin:
+                self.led.add(line)
+        return True
+
+    def clean_heading(self, line: int) -> None:
+        """Takes the block-level tags out of a heading; its anchor has been made of what its author wrote."""
+        if "<" in self.lines[line] and line not in self._columns:
+            text = self.lines[line]
+            self.cut_block_tags(line, len(text) - len(text.lstrip("# \t>")))
 
     def line_of(self, position: int) -> int:
         return bisect_right(self.starts, position) - 1
@@ -98,23 +140,19 @@ class Lean:
     def drop_span(self, start: int, end: int) -> None:
         self._drop(self.line_of(start), self.line_of(max(start, end - 1)) + 1)
 
-    def shorten(self, line: int, cuts: list[tuple[int, int]]) -> None:
-        """Takes character ranges out of a line and puts an ellipsis in the place of each."""
-        text, kept, pieces, length, at = self.lines[line], [], [(0, 0)], 0, 0
-        for start, end in cuts:
-            kept.append(text[at:start] + "…")
-            length += start - at + 1
-            pieces.append((length, end))
-            at = end
-        self.lines[line] = "".join(kept) + text[at:]
-        self._columns[line] = pieces
+    def shorten_images(self, line: int, longest: int) -> None:
+        """Puts an ellipsis in the place of the base64 of images that are longer than `longest`."""
+        text, at, parts = self.lines[line], 0, list[tuple[str, int]]()
+        for found in _DATA_URI.finditer(text):
+            if len(found[2]) > longest:
+                parts.append((text[at : found.start(2)] + "…", self._column(line, at)))
+                at = found.end(2)
+        if parts:
+            parts.append((text[at:], self._column(line, at)))
+            self.rewrite(line, parts)
 
-
-@lru_cache(maxsize=64)
-def _closing(mark: str, quoted: bool) -> re.Pattern[str]:
-    """A fence ends at its closing mark; one in a quotation at the latest with the quotation."""
-    close = rf"\n[ \t>]*+{re.escape(mark[0])}{{{len(mark)},}}[ \t]*+(?=\n|\Z)"
-    return re.compile(close + (r"|\n(?![ \t]*+>)" if quoted else ""))
+    def _column(self, line: int, column: int) -> int:
+        return self.position(line, column) - self.starts[line]
 
 
 class _Reader:
@@ -126,6 +164,7 @@ class _Reader:
         self._comment_misses: set[str] = set()
         self._esm_closes = True
         self._fences: list[tuple[int, int]] = []
+        self._indented = (-1, False)  # the last line that was asked for, and the answer
 
     def read(self) -> None:
         lean, text = self._lean, self._text
@@ -140,15 +179,16 @@ class _Reader:
         found = _FIRST_LINE.match(text, at) or _NEXT_LINE.search(text, at)
         while found:
             found = _NEXT_LINE.search(text, actions[found.lastgroup or ""](found))
+        self._trailing_tags()
         if ";base64," in text:
             self._shorten_images()
 
     def _fence(self, found: re.Match[str]) -> int:
-        mark = found["fence"]
-        if mark[0] == "`" and "`" in found["info"]:
+        if found["fence"][0] == "`" and "`" in found["info"]:
             return found.end()
-        quoted = ">" in found[0][: found.start("fence") - found.start()]
-        closed = _closing(mark, quoted).search(self._text, found.end())
+        before = self._text[found.start() : found.start("fence")].lstrip("\n")
+        fence = Fence(before, found["fence"], found["info"])
+        closed = re.compile(closing(fence)).search(self._text, found.end())
         end = len(self._text) if closed is None else closed.start() if closed[0] == "\n" else closed.end()
         self._fences.append((found.start(), end))
         self._lean.fences.append((self._lean.line_of(found.start("fence")), self._lean.line_of(max(end - 1, 0)) + 1))
@@ -193,20 +233,67 @@ class _Reader:
         self._lean.replace(line, stripped, end + len(rest) - len(stripped) - self._lean.starts[line])
 
     def _tag(self, found: re.Match[str]) -> int:
-        start = found.start("tag")
-        tags = _TAG_LINES.match(self._text, start)
-        if not tags:
+        start, lean = found.start("tag"), self._lean
+        if self._is_indented_code(lean.line_of(start)):
             return found.end()
-        lean = self._lean
-        lean.drop_span(start, tags.end())
-        for spoken in _SPOKEN.finditer(self._text, start, tags.end()):
+        lines = tags.TAG_LINES.match(self._text, start)
+        if not lines:
+            after = tags.leading(self._text, start)
+            return found.end() if after == start else self._beside(start, after)
+        lean.drop_span(start, lines.end())
+        for spoken in tags.SPOKEN.finditer(self._text, start, lines.end()):
             group = 1 if spoken[1] else 2
             at = spoken.start(group)
             line = lean.line_of(at)
             if "\n" not in spoken[group] and not lean.lines[line]:
                 lean.replace(line, spoken[group], at - lean.starts[line])
                 lean.dropped.discard(line)
-        return tags.end()
+                lean.broken.add(line)
+                lean.led.add(line)
+        return lines.end()
+
+    def _beside(self, start: int, after: int) -> int:
+        """Words behind block-level tags: the tags go."""
+        lean = self._lean
+        first, line = lean.line_of(start), lean.line_of(after)
+        if first == line:
+            lean.cut_block_tags(line, start - lean.starts[line])
+            return lean.end(line)
+        lean.drop_span(start, lean.starts[line])
+        words = self._text[after : lean.end(line)]
+        lean.replace(line, words, after - lean.starts[line])
+        lean.led.add(line)
+        return lean.end(line)
+
+    def _trailing_tags(self) -> None:
+        """Words before block-level tags that end a line."""
+        lean = self._lean
+        for found in tags.TRAILING.finditer(self._text, lean.starts[lean.body]):
+            line = lean.line_of(found.start())
+            if line in lean.dropped or lean.is_rewritten(line) or self._fenced(found.start()):
+                continue
+            begin = _CONTAINER.match(self._text, lean.starts[line], found.start())
+            column = begin.end() - lean.starts[line] if begin else 0
+            if not lean.source.startswith("#", lean.starts[line] + column) and not self._is_indented_code(line):
+                lean.cut_block_tags(line, column)
+
+    def _is_indented_code(self, line: int) -> bool:
+        """True for code that is only indented: below an empty line, and not part of a list, a box or an element."""
+        if not _INDENTED.match(self._source_line(line)):
+            return False
+        at, (known, verdict) = line, self._indented
+        while (
+            at >= self._lean.body and at != known and (not (text := self._source_line(at)).strip() or text[:1] in " \t")
+        ):
+            at -= 1
+        if at != known:
+            above = self._source_line(at) if at >= self._lean.body else ""
+            verdict = not _HOLDS_BLOCKS.match(above) and not self._source_line(at + 1).strip()
+        self._indented = (line, verdict)
+        return verdict
+
+    def _source_line(self, line: int) -> str:
+        return self._text[self._lean.starts[line] : self._lean.end(line)]
 
     def _esm(self, found: re.Match[str]) -> int:
         """Imports and exports at the beginning of a line, up to an empty line outside of braces."""
@@ -238,15 +325,10 @@ class _Reader:
         return end if end >= 0 else len(self._text)
 
     def _shorten_images(self) -> None:
-        cuts: dict[int, list[tuple[int, int]]] = {}
-        for found in _DATA_URI.finditer(self._text):
-            fenced = self._fenced(found.start())
-            line = self._lean.line_of(found.start())
-            if (not fenced or len(found[2]) > _CODE_DATA) and line not in self._lean.dropped:
-                start = self._lean.starts[line]
-                cuts.setdefault(line, []).append((found.start(2) - start, found.end(2) - start))
-        for line, ranges in cuts.items():
-            self._lean.shorten(line, ranges)
+        places = {self._lean.line_of(found.start()): found.start() for found in _DATA_URI.finditer(self._text)}
+        for line, place in places.items():
+            if line not in self._lean.dropped:
+                self._lean.shorten_images(line, _CODE_DATA if self._fenced(place) else 0)
 
     def _fenced(self, position: int) -> bool:
         at = bisect_right(self._fences, (position, len(self._text))) - 1

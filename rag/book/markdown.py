@@ -37,10 +37,12 @@ _KINDS: dict[str, Kind] = {
     "html_block": "html",
     "hr": "rule",
 }
+_LONGEST_SAID = 300  # a longer heading is in the text even where its body leaves it no room
 _LONGEST_LEAD = 300
 _TITLE_WITHIN = 8_000  # characters after the front matter
 _LARGEST_FRONT_MATTER = 65_536
 
+_WORD = re.compile(r"[^\W_]+")
 _DEFINITION = re.compile(r" {0,3}\[(?!\^)[^\]]+\]:\s*\S")
 _OPENER = re.compile(r"(?:!!!|\?\?\?\+?|===!?\+?)[ \t]+\S")
 _LABEL = re.compile(r"\([\w:.-]+\)=\s*$")  # of MyST: names the heading below, says nothing
@@ -91,15 +93,31 @@ class Page:
         """The character of the file at which a place of this page stands."""
         return self.lean.position(self.numbers[line], column)
 
+    def begin(self, line: int) -> int:
+        """The character of the file at which the words of a line begin that is not the file's own."""
+        text = self.lines[line]
+        indent = len(text) - len(text.lstrip()) if self.lean.is_rewritten(self.numbers[line]) else 0
+        return self.position(line, indent)
+
     def end(self, line: int) -> int:
         return self.lean.end(self.numbers[line])
 
+    @property
+    def leaves_out(self) -> bool:
+        return bool(self.lean.dropped or self.lean.broken or self.lean.led)
+
     def hides(self, first: int, after: int) -> bool:
         """True when something between these lines of the page, the first one included, was left out of it."""
-        if not self.lean.dropped or after >= len(self.numbers):
+        if not (self.lean.dropped or self.lean.led) or after >= len(self.numbers):
             return False
         between = range(self.numbers[first], self.numbers[after])
+        if self.numbers[after] in self.lean.led:
+            return True
         return any(number in self.lean.dropped and not self.lean.is_blank(number) for number in between)
+
+    def breaks(self, line: int) -> bool:
+        """True when something was left out between the words of a line and those of the next."""
+        return self.numbers[line] in self.lean.broken or self.hides(line, line + 1)
 
     def stack_at(self, line: int) -> list[Heading]:
         """The headings a line is under, outermost first."""
@@ -109,6 +127,16 @@ class Page:
             stack.append(self.headings[at])
             at = self._parents[at]
         return stack[::-1]
+
+    def said_at(self, line: int) -> set[int]:
+        """The lines of the headings that the path of a line tells whole."""
+        return {heading.line for heading in self.stack_at(line) if self._is_said(heading)}
+
+    def _is_said(self, heading: Heading) -> bool:
+        if len(heading.text) > _LONGEST_SAID:
+            return False
+        edited = self.numbers[heading.line] in self.lean.broken | self.lean.led
+        return not edited or _WORD.findall(heading.text) == _WORD.findall(self.lines[heading.line])
 
     def headings_between(self, first: int, after: int) -> list[Heading]:
         start = bisect_left(self.headings, first, key=lambda heading: heading.line)
@@ -158,6 +186,8 @@ def page_of(document: Document) -> Page:
     tokens = _parser.parse("\n".join(parsed_lines), environment)
     source = Lines(lean.source_lines(0, len(lean.lines)), lean.lines, lean.dropped | lean.containers, lean.body, tokens)
     headings = list(read_headings(document, source, lambda line: _inline_tokens(line, environment)))
+    for heading in headings:
+        lean.clean_heading(heading.line)
     blocks = _whole_fences(list(_top_blocks(tokens, lean)), lean.fences)
     if not lean.dropped:
         return Page(document.title, lean.lines, range(len(lean.lines)), blocks, headings, lean)
@@ -188,7 +218,7 @@ def _fences_within(page: Page, block: Block) -> Iterator[Block]:
     """Fences that the parser does not see, because they are indented, and what is between them."""
     at = block.first
     for first, after in ((page.line_at(a), page.line_at(b)) for a, b in page.lean.fences):
-        if block.first <= first < block.after and not (first == block.first and after >= block.after):
+        if block.first <= first < block.after:
             if first > at:
                 yield Block("paragraph", at, first)
             yield Block("fence", first, min(after, block.after))

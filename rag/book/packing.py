@@ -37,7 +37,7 @@ class Packer:
         rests = _section_rests(pieces)
         for at, piece in enumerate(pieces):
             if current and self._closes(size, piece, rests[at]):
-                carried = self._carried(current, piece)
+                carried = [] if piece.starts else self._carried(current, piece)
                 groups.append(current[: len(current) - len(carried)])
                 current, size = carried, _sum(carried)
             current.append(piece)
@@ -49,7 +49,7 @@ class Packer:
     def _closes(self, size: int, piece: Piece, section: int) -> bool:
         """`section` is what is left of the section around `piece`, itself included."""
         total = size + piece.tokens
-        if total > self.limit:
+        if total > self.limit or piece.starts:
             return True
         if piece.level in (1, 2):
             return size >= min(WORTH, self.limit // 4)
@@ -76,8 +76,8 @@ class Packer:
             if size >= min(WORTH, self.limit // 4):
                 whole.append(group)
                 continue
-            back = bool(whole) and _sum(whole[-1]) + size <= self.limit
-            on = bool(waiting) and _sum(waiting[-1]) + size <= self.limit
+            back = bool(whole) and _sum(whole[-1]) + size <= self.limit and not group[0].starts
+            on = bool(waiting) and _sum(waiting[-1]) + size <= self.limit and not waiting[-1][0].starts
             level = group[0].level
             deeper = bool(waiting) and (waiting[-1][0].level > level > 0 or not waiting[-1][0].level)
             if on and (deeper or not back):
@@ -115,11 +115,12 @@ class Packer:
             return [Piece(lead, block.after, size, level, introduces=self._introduces(block), shown=shown)]
         if self.ruler.fits(block.first, block.after, self.limit):
             size = min(self.ruler.span(block.first, block.after), self.limit)
-            alone = Piece(block.first, block.after, size, level, shown=shown)
-            return [*self._unsaid(lead, block.first), alone]
+            unsaid = self._unsaid(lead, block.first)
+            alone = Piece(block.first, block.after, size, level, shown=shown, starts=not unsaid and lead < block.first)
+            return [*unsaid, alone]
         parts = self.splitter.split(block)
         above = self.ruler.span(lead, block.first)
-        if lead == block.first or above + parts[0].tokens > self.limit:
+        if lead == block.first or above + parts[0].tokens >= self.limit:
             return [*self._lead(lead, block.first, level), *parts]
         first = parts[0]
         if first.text is None:
@@ -133,7 +134,7 @@ class Packer:
 
     def _unsaid(self, lead: int, first: int) -> list[Piece]:
         """What the breadcrumb does not say of the lines above a block that fills a chunk alone."""
-        said = {heading.line for heading in self.page.stack_at(first)}
+        said = self.page.said_at(first)
         headings = {block.first for block in self.page.blocks_between(lead, first) if block.kind == "heading"}
         return (
             []

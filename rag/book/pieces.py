@@ -25,6 +25,7 @@ class Piece:
     chars: tuple[int, int] | None = None
     introduces: bool = False  # ends in a colon: what follows belongs to it
     exact: bool = False  # `tokens` is the count of `text`
+    starts: bool = False  # begins a chunk: the headings above it are in its path alone
     shown: bool = False  # code, a table or a list: what a colon points at
 
 

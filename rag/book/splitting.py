@@ -21,12 +21,10 @@ from numpy.typing import NDArray
 from rag import tokens
 from rag.book.markdown import Block, Page, children
 from rag.book.pieces import Piece, Ruler
+from rag.language.fences import opening
 from rag.language.sentences import prose_sentences
 
 _MARGIN = 6  # tokens that joints may cost beyond the sum of the parts
-_FENCE_OPEN = re.compile(
-    r"(?P<prefix>[ \t>]*)(?P<marker>(?:[-*+]|\d{1,9}[.)])[ \t]+)?(?P<indent>[ \t]*)(?P<mark>`{3,}|~{3,})"
-)
 _DEFINITION = re.compile(r"[^\s)\]}#/*]")
 
 
@@ -98,24 +96,25 @@ class Splitter:
     def _fence(self, block: Block) -> list[Piece]:
         """Each piece opens with the block's own first line and is closed again."""
         lines = self.page.lines
-        opened = _FENCE_OPEN.match(lines[block.first])
-        if not opened:
+        fence = opening(lines[block.first])
+        if fence is None:
             return self.prose(block.first, block.after)
-        prefix = opened["prefix"] + " " * len(opened["marker"] or "") + opened["indent"]
-        again = prefix + lines[block.first][opened.start("mark") :]
-        closing = prefix + opened["mark"]
-        last = lines[block.after - 1].strip(" \t>")
-        closed = block.after - 1 > block.first and set(last) == {opened["mark"][0]} and len(last) >= len(opened["mark"])
+        prefix = fence.continuation
+        again, closer = prefix + fence.mark + fence.info, prefix + fence.mark
         if tokens.count(again) > self.limit // 4:
             return self.prose(block.first, block.after)
-        overhead = tokens.count(f"{again}\n{closing}\n") + _MARGIN
-        body = block.after - closed
+        after = next(
+            (at + 1 for at in range(block.first + 1, block.after) if fence.is_closed_by(lines[at])), block.after
+        )
+        closed = after - 1 > block.first and fence.is_closed_by(lines[after - 1])
+        overhead = tokens.count(f"{again}\n{closer}\n") + _MARGIN
 
         def wrap(code: str) -> str:
-            return f"{again}\n{code}\n{closing}"
+            return f"{again}\n{code}\n{closer}"
 
-        pieces = self._lines(block.first + 1, body, self.limit - overhead, wrap)
-        first = self.page.position(block.first, opened.start("mark") if not opened["marker"] else 0)
+        pieces = self._lines(block.first + 1, after - closed, self.limit - overhead, wrap)
+        simple = fence.before == prefix
+        first = self.page.position(block.first, len(fence.before) if simple else 0)
         pieces[0] = replace(
             pieces[0],
             first=block.first,
@@ -123,7 +122,8 @@ class Splitter:
             text=lines[block.first] + (pieces[0].text or "")[len(again) :],
             chars=(first, (pieces[0].chars or (0, 0))[1]),
         )
-        return pieces
+        rest = self.ruler.trim(after, block.after)
+        return pieces if rest[0] == rest[1] else [*pieces, *self.prose(*rest)]
 
     def _table(self, block: Block) -> list[Piece]:
         header = "\n".join(self.page.lines[block.first : block.first + 2])

@@ -26,6 +26,8 @@ def run(content_dir: Path, site: Site, *, limit: int, overlap: int) -> int:
         print(problem.message, file=sys.stderr)
     read_any = False
     for source in found.sources:
+        if source.notice:
+            print(source.notice, file=sys.stderr)
         read_any |= _print(source, limit, overlap)
     return 0 if read_any or not found.problems else 1
 

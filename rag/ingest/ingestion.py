@@ -112,6 +112,7 @@ class _Run:
         tally.files_to_cut = len(wanted)
         tally.files_processed = tally.total_files - len(wanted) - len(self.survey.failing)
         tally.unchanged, tally.rebuilt = len(self.survey.plan.unchanged), self.rebuild
+        tally.notices = self.survey.notices
         if not self.rebuild:
             gone = {*wanted, *self.survey.plan.removed}
             tally.keep(sum(record.chunks for path, record in self.survey.index.records.items() if path not in gone))
@@ -169,7 +170,7 @@ class _Run:
             chunks_to_embed=self.chunks_to_embed,
             tokens=self.tokens_to_embed,
             cost_usd=cost(self.tokens_to_embed, self.parts.price),
-            problems=tuple(self.tally.problems),
+            problems=(*self.tally.problems, *self.tally.notices),
         )
 
     def _new(self) -> tuple[tuple[str, ...], tuple[str, ...]]:

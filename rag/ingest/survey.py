@@ -10,6 +10,7 @@ from rag.book.corpus import Plan, Scan, Source, plan, read, scan
 from rag.book.routes import Site
 from rag.errors import ContentError, IndexMismatch, StoreUnavailable
 from rag.events import FileProblem
+from rag.language.fences import fenced_lines
 from rag.store.base import IndexConfig, VectorStore
 from rag.types import DocumentRecord
 
@@ -57,6 +58,11 @@ class Survey:
     @property
     def failing(self) -> list[FileProblem]:
         return [problem for path, problem in self.problems.items() if self.within(path)]
+
+    @property
+    def notices(self) -> list[FileProblem]:
+        """What is to be said of files that can be read all the same."""
+        return [FileProblem(source.path, "encoding", source.notice) for source in self.scoped if source.notice]
 
     def gone(self, path: str) -> bool:
         """True for a document whose file is no more. What cannot be read, or lies in such a folder, is still there."""
@@ -147,9 +153,8 @@ def _prose(survey: Survey, path: str) -> str:
 
 
 def _outside_fences(lines: Sequence[str]) -> Iterator[str]:
-    fenced = False
-    for line in lines:
-        if line.lstrip().startswith(("```", "~~~")):
-            fenced = not fenced
-        elif not fenced:
-            yield line
+    at = 0
+    for first, after, _, _ in fenced_lines(lines):
+        yield from lines[at:first]
+        at = after
+    yield from lines[at:]

@@ -25,6 +25,7 @@ class Tally:
     chunks_deleted: int = 0
     tokens: int = 0
     problems: list[FileProblem] = field(default_factory=list)
+    notices: list[FileProblem] = field(default_factory=list)  # of files that are indexed all the same
     warnings: list[str] = field(default_factory=list)
     stage: Stage = "scanning"
     files_processed: int = 0
@@ -114,7 +115,7 @@ class Tally:
             chunks_total=self.chunks_created + self.chunks_reused,
             tokens=self.tokens,
             seconds=round(time.monotonic() - self._began, 3),
-            problems=tuple(self.problems),
+            problems=(*self.problems, *self.notices),
         )
 
     def _summary(self, status: str) -> str:

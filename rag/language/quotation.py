@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from rag.language.fences import opening
 from rag.language.sentences import sentences
 
 UnitKind = Literal["sentence", "heading", "item", "table", "code", "formula"]
 
-_FENCE = re.compile(r"^[ \t>]*(?:`{3,}|~{3,})")
 _ITEM = re.compile(r"^([ \t]*)([-*+]|\d{1,9}[.)])[ \t]+")
 _DIRECTIVE = re.compile(r"^[ \t>]*(?::{3,}.*|!{3}[ \t]+\w.*|\?{3}\+?[ \t]+\w.*|\[!\w+\][ \t]*)$", re.MULTILINE)
 _DEFINITION = re.compile(r"^[ \t>]*\[[^\]\n]+\]:[ \t]*\S.*$", re.MULTILINE)
@@ -69,7 +69,7 @@ def plain(markdown: str) -> str:
 
 
 def _kind(raw: str) -> UnitKind:
-    if _FENCE.match(raw):
+    if opening(raw):
         return "code"
     if raw.lstrip().startswith("#") and re.match(r"\s{0,3}#{1,6}\s", raw):
         return "heading"

@@ -10,6 +10,8 @@ Spans are half open, in order, without white space at their ends, and together h
 import re
 from collections.abc import Iterator
 
+from rag.language.fences import Fence, opening
+
 Span = tuple[int, int]
 
 _CLOSERS = "\"'”’»)\\]}*_`"
@@ -30,7 +32,6 @@ _LAST_WORD = re.compile(r"[^\s(\[{\"'“‘*_]*$")
 _LONGEST_WORD = 40
 _NUMBERING = re.compile(r"(?:^|\n)[ \t]*[0-9]{1,9}$")
 
-_FENCE = re.compile(r"[ \t>]*+(?:(?:[-*+]|\d{1,9}[.)])[ \t]++)?(`{3,}|~{3,})([^\n]*)")
 _HEADING = re.compile(r" {0,3}#{1,6}(?:[ \t]|$)")
 _ITEM = re.compile(r"[ \t]*+(?:[-*+]|\d{1,9}[.)])[ \t]++\S")
 _ROW = re.compile(r"[ \t>]*+\|")
@@ -104,9 +105,9 @@ def _line_spans(text: str) -> list[Span]:
 def _block_at(text: str, lines: list[Span], at: int) -> tuple[int, bool]:
     """Where the block that begins at line `at` ends, and whether it stays whole."""
     start, end = lines[at]
-    fence = _FENCE.match(text, start, end)
-    if fence and not (fence[1][0] == "`" and "`" in fence[2]):
-        return _fence_end(text, lines, at, fence[1]), True
+    fence = opening(text, start, end)
+    if fence is not None:
+        return _fence_end(text, lines, at, fence), True
     if _HEADING.match(text, start, end):
         return at + 1, True
     if text.startswith("$$", start):
@@ -124,7 +125,7 @@ def _block_at(text: str, lines: list[Span], at: int) -> tuple[int, bool]:
 def _begins_block(text: str, lines: list[Span], at: int) -> bool:
     start, end = lines[at]
     return bool(
-        _FENCE.match(text, start, end)
+        opening(text, start, end)
         or _HEADING.match(text, start, end)
         or _ITEM.match(text, start, end)
         or text.startswith("$$", start)
@@ -149,10 +150,9 @@ def _table_end(text: str, lines: list[Span], at: int) -> int:
     return after
 
 
-def _fence_end(text: str, lines: list[Span], at: int, mark: str) -> int:
+def _fence_end(text: str, lines: list[Span], at: int, fence: Fence) -> int:
     for after in range(at + 1, len(lines)):
-        line = text[slice(*lines[after])].strip(" \t>")
-        if len(line) >= len(mark) and line.strip(mark[0]) == "":
+        if fence.is_closed_by(text[slice(*lines[after])]):
             return after + 1
     return len(lines)
 
