@@ -152,10 +152,11 @@ def fifty_readers(trial: Trial) -> Outcome:
         ask(app.url, QUESTION)
         server.fail("accepted, never answered", PARTS["both"])
         answers: list[Answer] = []
-        readers = [
-            threading.Thread(target=lambda n=n: answers.append(ask(app.url, f"{QUESTION} Reader {n}?")))  # type: ignore[misc]
-            for n in range(50)
-        ]
+
+        def read(number: int) -> None:
+            answers.append(ask(app.url, f"{QUESTION} Reader {number}?"))
+
+        readers = [threading.Thread(target=read, args=(number,)) for number in range(50)]
         for reader in readers:
             reader.start()
         for reader in readers:
