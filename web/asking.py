@@ -30,8 +30,8 @@ class Client:
 class Asking:
     """`ask` and `search` raise Problem or RagError before anything is sent; what `ask` returns must be closed.
 
-    `on_started` is called with the id of every answer that begins, `on_asked` once per question with what became of it
-    and the question itself.
+    `on_started` is called with the id of every answer that begins and its question, `on_asked` once per question with
+    what became of it and the question itself.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Asking:
         pipeline: Pipeline,
         limits: Limits,
         metrics: Metrics,
-        on_started: Callable[[str], None],
+        on_started: Callable[[str, str], None],
         on_asked: Callable[[Asked, str], None],
     ) -> None:
         self.pipeline, self._limits, self._metrics = pipeline, limits, metrics
@@ -105,7 +105,7 @@ class Asking:
                 async for event in told:
                     match event:
                         case Started():
-                            self._on_started(event.message_id)
+                            self._on_started(event.message_id, question)
                         case Retrieved():
                             retrieved_ms = _since(began)
                         case Notice(code="degraded"):

@@ -1,6 +1,8 @@
 """What readers think of answers: limited like every request, and counted once for each answer."""
 
 from collections import OrderedDict
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Literal
 
 from web.access import Limits
@@ -13,43 +15,51 @@ Rating = Literal["up", "down"]
 REMEMBERED = 10_000
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An answer that has been given. Of its question there is a digest, to know it again."""
+
+    question: bytes
+    liked: bool | None = None
+
+
 class Ratings:
-    """Remembers the latest answers that have been given, and how each was rated."""
+    """Remembers the latest answers that have been given, and how each was rated. No other answer can be rated.
+
+    The id of an answer is random and told to nobody but its reader.
+    """
 
     def __init__(self, limits: Limits, metrics: Metrics, figures: Figures, remembered: int = REMEMBERED) -> None:
         self._limits, self._metrics, self._figures = limits, metrics, figures
-        self._given: OrderedDict[str, bool | None] = OrderedDict()
+        self._given: OrderedDict[str, Given] = OrderedDict()
         self._remembered = remembered
 
-    def given(self, message_id: str) -> None:
-        """An answer of this id is on its way."""
-        self._remember(message_id, None)
+    def given(self, message_id: str, question: str) -> None:
+        """An answer of this id is on its way. The oldest is forgotten for a new one."""
+        self._given[message_id] = Given(_digest(question))
+        if len(self._given) > self._remembered:
+            self._given.popitem(last=False)
 
     async def rate(self, client: Client, message_id: str, rating: Rating) -> None:
         """The last rating of an answer wins; an answer that is not remembered is not counted. Raises Problem 429."""
+        await self._change(client, message_id, liked=rating == "up", question="")
+
+    async def change(self, client: Client, message_id: str, liked: bool | None, question: str) -> None:
+        """As `rate`, for a surface that knows the answer's question; `liked` None takes a rating back.
+
+        What is said to be the question is kept only where it is that of the answer.
+        """
+        await self._change(client, message_id, liked=liked, question=question)
+
+    async def _change(self, client: Client, message_id: str, *, liked: bool | None, question: str) -> None:
         await self._admit(client)
-        if message_id not in self._given:
+        given = self._given.get(message_id)
+        if given is None:
             self._metrics.ratings.labels("unknown", client.surface).inc()
             return
-        self._rated(client, message_id, liked=rating == "up", before=self._given[message_id], question="")
-
-    async def change(self, client: Client, answer: str, liked: bool | None, before: bool | None, question: str) -> None:
-        """For a surface that names its answers and remembers how each was rated `before`; what this process has heard
-        of one since then counts more. `liked` None takes a rating back. Raises Problem 429.
-        """
-        await self._admit(client)
-        self._rated(client, answer, liked=liked, before=self._given.get(answer, before), question=question)
-
-    def _rated(self, client: Client, answer: str, *, liked: bool | None, before: bool | None, question: str) -> None:
-        self._remember(answer, liked)
-        if liked is not before:
-            self._count(client, liked, before, question)
-
-    def _remember(self, answer: str, liked: bool | None) -> None:
-        """The oldest is forgotten for a new one."""
-        self._given[answer] = liked
-        if len(self._given) > self._remembered:
-            self._given.popitem(last=False)
+        self._given[message_id] = replace(given, liked=liked)
+        if liked is not given.liked:
+            self._count(client, liked, given.liked, question if _digest(question) == given.question else "")
 
     def _count(self, client: Client, liked: bool | None, before: bool | None, question: str) -> None:
         name = {True: "up", False: "down", None: "taken_back"}[liked]
@@ -62,3 +72,7 @@ class Ratings:
         except Problem:
             self._metrics.limited.labels(client.surface).inc()
             raise
+
+
+def _digest(question: str) -> bytes:
+    return sha256(question.encode("utf-8", "replace")).digest()[:16]

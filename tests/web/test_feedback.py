@@ -128,7 +128,7 @@ async def test_only_the_latest_answers_are_remembered(tmp_path: Path) -> None:
     metrics, figures = Metrics(), Figures(tmp_path / "figures.sqlite3")
     ratings = Ratings(Limits("10/minute", "10/minute", []), metrics, figures, remembered=2)
     for message_id in ("first", "second", "third"):
-        ratings.given(message_id)
+        ratings.given(message_id, "a question")
     for message_id in ("first", "second", "third"):
         await ratings.rate(Client("203.0.113.9"), message_id, "up")
     text = metrics.text().decode()
@@ -136,13 +136,14 @@ async def test_only_the_latest_answers_are_remembered(tmp_path: Path) -> None:
     assert 'ratings_total{rating="up",surface="api"} 2.0' in text
 
 
-async def test_what_was_heard_last_counts_more_than_a_page_s_stale_copy(tmp_path: Path) -> None:
+async def test_only_an_answer_that_was_given_is_rated_and_what_was_heard_last_counts(tmp_path: Path) -> None:
     metrics = Metrics()
     ratings = Ratings(Limits("10/minute", "10/minute", []), metrics, Figures(tmp_path / "figures.sqlite3"))
     reader = Client("203.0.113.9", surface="ui")
+    ratings.given("the answer", "a question")
     for liked in (True, False, False, None):
-        await ratings.change(reader, "the answer", liked, None, "")
-    await ratings.change(reader, "one of before a restart", True, True, "")
+        await ratings.change(reader, "the answer", liked, "a question")
+    await ratings.change(reader, "an answer of nobody's", True, "a question")
     text = metrics.text().decode()
     for rating in ("up", "down", "taken_back"):
         assert f'ratings_total{{rating="{rating}",surface="ui"}} 1.0' in text

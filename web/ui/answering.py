@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, Literal
 
-from rag.events import ChatEvent, Cited, Delta, Done, Failed, Notice, Retrieved
+from rag.events import ChatEvent, Cited, Delta, Done, Failed, Notice, Retrieved, Started
 from rag.types import Exchange
 from web.asking import Asking, Client
 from web.ui.turns import Turn, grown, searched
@@ -57,6 +57,8 @@ class Answering:
 
 def _after(turn: Turn, event: ChatEvent) -> Turn:
     match event:
+        case Started():
+            return turn.model_copy(update={"message_id": event.message_id})
         case Retrieved():
             return searched(turn, event)
         case Delta() | Cited() | Notice() | Done() | Failed():

@@ -20,7 +20,7 @@ from web.ui.answering import Answering
 from web.ui.banner import banner, header, welcome
 from web.ui.messages import feedback_of, messages_of, turn_at
 from web.ui.render import DELIMITERS
-from web.ui.turns import Chat, Turn, read_chat
+from web.ui.turns import MOST_TURNS, Chat, Turn, read_chat
 
 CONCURRENCY = 8
 BANNER_SECONDS = 2.0
@@ -126,7 +126,7 @@ class ChatTab:
         return self._drawn(chat.model_copy(update={"turns": turns}))
 
     async def like(self, kept: Any, event: gr.LikeData, request: gr.Request) -> Any:  # noqa: ANN401
-        """Counted, and remembered with the conversation; what was said is not kept."""
+        """Counted for an answer of ours, and remembered with the conversation; what was said is not kept."""
         chat = read_chat(kept)
         place = turn_at(chat, _index(event))
         if place < 0:
@@ -134,7 +134,7 @@ class ChatTab:
         liked = {"True": True, "Like": True, "False": False, "Dislike": False}.get(str(event.liked))
         turns, turn = list(chat.turns), chat.turns[place]
         try:
-            await self._services.ratings.change(_client(request), chat.name_of(place), liked, turn.liked, turn.question)
+            await self._services.ratings.change(_client(request), turn.message_id, liked, turn.question)
         except Problem as refusal:
             raise gr.Error(sentence(refusal), print_exception=False) from None
         turns[place] = turn.model_copy(update={"liked": liked})
@@ -174,17 +174,21 @@ class ChatTab:
         if self._answering.busy(session):
             gr.Info("An answer is being written. Stop it first, or wait for its end.")
             return
+        earlier = messages_of(Chat(turns=chat.turns[1 - MOST_TURNS :]))  # drawn once, not for every piece of the answer
         yield self._drawn(chat.with_turn(Turn(question=question[:2000]))) | {self.box: writing("")}
         history = chat.exchanges(self._services.settings.max_context_messages)
         try:
             async for turn in self._answering.answer(session, _client(request), question, history, fresh=fresh):
-                after = chat.with_turn(turn)
-                yield self._drawn(after) if turn.ended else {self.chatbot: messages_of(after)}
+                if turn.ended:
+                    yield self._drawn(chat.with_turn(turn))
+                else:
+                    yield {self.chatbot: [*earlier, *messages_of(Chat(turns=[turn]))]}
         except (Problem, RagError) as refusal:
             yield self._drawn(chat) | {self.box: reading(question)}
             raise gr.Error(sentence(problem_of(refusal)), print_exception=False) from None
 
     def _drawn(self, chat: Chat) -> Update:
+        chat = chat.fitting()
         messages: Any = messages_of(chat)
         return {
             self.chatbot: gr.Chatbot(value=messages, feedback_value=feedback_of(chat)),

@@ -4,7 +4,7 @@ import html
 from typing import Any
 
 from rag.answers.citations import safe_url
-from web.ui.render import plain, shown
+from web.ui.render import plain, shown, typed
 from web.ui.turns import Chat, Turn
 from web.wire import Source
 
@@ -33,7 +33,7 @@ def feedback_of(chat: Chat) -> list[str | None]:
 
 
 def _of_turn(turn: Turn) -> list[Message]:
-    messages = [_message("user", html.escape(turn.question, quote=False)), _sources(turn)]
+    messages = [_message("user", typed(turn.question)), _sources(turn)]
     if answer := _answer(turn):
         messages.append(_message("assistant", answer))
     return messages

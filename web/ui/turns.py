@@ -1,13 +1,13 @@
 """The conversation as the reader's browser keeps it: the tab's only memory. What comes back from there is checked."""
 
 from collections.abc import Sequence
-from hashlib import sha256
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from rag.answers.citations import safe_url
+from rag.answers.conversation import bounded
 from rag.events import Cited, Delta, Done, Failed, Notice, Retrieved
 from rag.types import Exchange
 from web.ui.excerpt import excerpt
@@ -15,6 +15,7 @@ from web.ui.render import Link
 from web.wire import Source, source_of
 
 MOST_TURNS = 40
+MOST_BYTES = 384 * 1024  # of a conversation as JSON; with what goes with it in one request, below the body limit
 Short = Annotated[str, StringConstraints(max_length=2000)]
 Ended = Literal["", "whole", "stopped", "failed"]
 
@@ -25,6 +26,7 @@ class Turn(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     question: Short
+    message_id: Annotated[str, StringConstraints(max_length=64)] = ""
     answer: Annotated[str, StringConstraints(max_length=60_000)] = ""
     grounded: bool = True
     searched: bool = False
@@ -57,24 +59,30 @@ class Chat(BaseModel):
         """The chat up to a turn, without it."""
         return self.model_copy(update={"turns": self.turns[: max(place, 0)]})
 
+    def fitting(self) -> "Chat":
+        """The chat without the earliest turns where all of them together are longer than MOST_BYTES."""
+        room, first = MOST_BYTES, len(self.turns)
+        while first and (room := room - len(self.turns[first - 1].model_dump_json().encode())) >= 0:
+            first -= 1
+        return self.model_copy(update={"turns": self.turns[first:]}) if first else self
+
     def with_turn(self, turn: Turn) -> "Chat":
         return self.model_copy(update={"turns": [*self.turns, turn][-MOST_TURNS:]})
-
-    def name_of(self, place: int) -> str:
-        """Names the answer at a place; another one, written there anew, has another name."""
-        turn = self.turns[place]
-        return f"{self.id}:{place}:{sha256((turn.question + turn.answer).encode('utf-8', 'replace')).hexdigest()[:16]}"
 
     def exchanges(self, limit: int) -> list[Exchange]:
         """What the engine is told of what was said before: the last whole answers."""
         whole = [turn for turn in self.turns if turn.ended == "whole"]
-        return [Exchange(turn.question, turn.answer, tuple(turn.chunks)) for turn in whole[-limit:]] if limit else []
+        if not limit:
+            return []
+        return [bounded(Exchange(turn.question, turn.answer, tuple(turn.chunks))) for turn in whole[-limit:]]
 
 
 def read_chat(value: Any) -> Chat:  # noqa: ANN401 - whatever the browser kept
-    """The chat, or an empty one for anything that is not a chat."""
+    """The chat, as far as it is not too long, or an empty one for anything that is not a chat."""
+    if isinstance(value, dict) and isinstance(turns := value.get("turns"), list):
+        value = {**value, "turns": turns[-MOST_TURNS:]}
     try:
-        return Chat.model_validate(value or {})
+        return Chat.model_validate(value or {}).fitting()
     except ValidationError:
         return Chat()
 
