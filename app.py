@@ -24,7 +24,6 @@ from web.ui import mount
 
 SHUTDOWN_SECONDS = 2  # for answers to be told that they end; an open browser tab holds an endless stream
 START_FAILED = 3  # as uvicorn.run has it
-SPACE_PROXIES = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.1"]
 
 
 class Server(uvicorn.Server):
@@ -48,14 +47,13 @@ def build(settings: Settings) -> FastAPI:
 
 
 def server_options(settings: Settings) -> dict[str, Any]:
-    """What uvicorn needs. On a Space the proxy's private addresses are trusted unless the setting says otherwise."""
-    on_space = "SPACE_ID" in os.environ and "forwarded_allow_ips" not in settings.model_fields_set
+    """What uvicorn needs."""
     return {
         "host": settings.host,
         "port": settings.port,
         "http": BoundedProtocol,
         "timeout_graceful_shutdown": SHUTDOWN_SECONDS,
-        "forwarded_allow_ips": SPACE_PROXIES if on_space else settings.forwarded_allow_ips,
+        "proxy_headers": False,  # web.envelope.TrustedProxies reads them, and removes those of everybody else
         "access_log": False,
         "log_config": None,
         "server_header": False,

@@ -16,6 +16,7 @@ from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter, RateLimiter, SlidingWindowCounterRateLimiter
 
+from rag.settings import Settings
 from rag.shared import Away
 from web.problems import Problem
 
@@ -34,6 +35,15 @@ INTERFACE = {
     "events": parse("600/minute"),
     "streams": parse("600/minute"),
 }
+
+
+SPACE_PROXIES = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.1"]
+
+
+def trusted_proxies(settings: Settings) -> list[str]:
+    """On a Space its proxy's private addresses, unless the setting says otherwise."""
+    on_space = "SPACE_ID" in os.environ and "forwarded_allow_ips" not in settings.model_fields_set
+    return SPACE_PROXIES if on_space else settings.forwarded_allow_ips
 
 
 class MonotonicStorage(MemoryStorage):

@@ -20,7 +20,8 @@ from starlette.types import Receive, Scope, Send
 import rag
 from rag.errors import RagError
 from rag.settings import Settings
-from web.envelope import Envelope, Guard
+from web.access import trusted_proxies
+from web.envelope import Envelope, Guard, TrustedProxies
 from web.problems import Problem, internal, method_not_allowed, not_found, problem_of
 from web.routes import admin_routes, operator_routes, reader_routes
 from web.services import Services
@@ -56,7 +57,7 @@ def create_app(services: Services) -> FastAPI:
         redoc_url=None,
     )
     app.state.services = services
-    _add_middleware(app, allowed_origins(services.settings))
+    _add_middleware(app, services)
     _add_problem_handlers(app)
     _add_docs(app)
     routers = [reader_routes(services), admin_routes(services), operator_routes(services), widget_routes()]
@@ -77,18 +78,20 @@ def _mcp_endpoint(services: Services) -> "McpEndpoint | None":
     return McpEndpoint(services.asking, services.limits)
 
 
-def _add_middleware(app: FastAPI, origins: list[str]) -> None:
+def _add_middleware(app: FastAPI, services: Services) -> None:
     """Outermost last. CORSMiddleware is there even without origins: Gradio would reflect any origin otherwise."""
-    app.add_middleware(Guard)
+    settings = services.settings
+    app.add_middleware(Guard, limits=services.limits)
     app.add_middleware(
         CORSMiddleware,
-        allow_origins=origins,
+        allow_origins=allowed_origins(settings),
         allow_methods=["GET", "HEAD", "POST", "OPTIONS"],
         allow_headers=["accept", "authorization", "content-type", "x-admin-token", "x-api-key", "x-request-id"],
         expose_headers=["retry-after", "x-request-id"],
         max_age=3600,
     )
     app.add_middleware(Envelope)
+    app.add_middleware(TrustedProxies, trusted=trusted_proxies(settings))
 
 
 def allowed_origins(settings: Settings) -> list[str]:

@@ -5,6 +5,7 @@ carries the request id, and what Guard refuses carries CORS headers too.
 """
 
 import asyncio
+import contextlib
 import logging
 import re
 import time
@@ -15,7 +16,9 @@ from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from web.access import Limits
 from web.problems import Problem, internal, not_found
 
 log = logging.getLogger("askthebook.requests")
@@ -24,6 +27,10 @@ request_id: ContextVar[str] = ContextVar("request_id", default="-")
 BODY_LIMIT = 64 * 1024
 GRADIO_BODY_LIMIT = 512 * 1024
 BODY_SECONDS = 15.0
+# The routes that count questions, ratings or events of the interface.
+LIMITED_ELSEWHERE = ("/chat", "/search", "/feedback", "/gradio_api/", "/assets/", "/static/")
+DRAINED_BYTES = 32 * 1024 * 1024
+DRAINED_SECONDS = 5.0
 CONTENT_SECURITY_POLICY = "; ".join(
     [
         "default-src 'self'",
@@ -46,7 +53,26 @@ SECURITY_HEADERS = {
     "referrer-policy": "strict-origin-when-cross-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
+_SAID_BY_PROXIES = (b"x-forwarded-", b"forwarded", b"x-real-ip", b"x-original-", b"x-rewrite-")
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+
+class TrustedProxies:
+    """Believes what trusted proxies say of a request's origin, and removes what anybody else says of it.
+
+    Gradio builds addresses out of `X-Forwarded-Host`, whoever sends it.
+    """
+
+    def __init__(self, app: ASGIApp, trusted: list[str]) -> None:
+        self.app = app
+        self._proxied = ProxyHeadersMiddleware(app, trusted_hosts=trusted)  # type: ignore[arg-type]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        peer = scope.get("client")
+        if scope["type"] != "http" or (peer and peer[0] in self._proxied.trusted_hosts):
+            return await self._proxied(scope, receive, send)  # type: ignore[arg-type]
+        headers = [(name, value) for name, value in scope["headers"] if not name.startswith(_SAID_BY_PROXIES)]
+        return await self.app({**scope, "headers": headers}, receive, send)
 
 
 class Envelope:
@@ -93,8 +119,8 @@ class Envelope:
 class Guard:
     """Reads bodies up to their limit, and turns an unforeseen exception into a problem."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, limits: Limits | None = None) -> None:
+        self.app, self._limits = app, limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -111,6 +137,8 @@ class Guard:
                 await send(message)
 
         try:
+            if self._limits is not None and not scope["path"].startswith(LIMITED_ELSEWHERE):
+                await self._limits.admit_interface("files", scope["client"][0] if scope["client"] else None)
             return await self.app(scope, await _read_body(scope, receive), watched)
         except Problem as problem:
             if started:
@@ -129,12 +157,13 @@ def _is_lost(scope: Scope, status: int) -> bool:
 
 
 async def _read_body(scope: Scope, receive: Receive) -> Receive:
-    """The same request with its body already read. Raises Problem 413 as soon as it is too long, 408 when too slow."""
+    """The same request with its body already read. Raises Problem 413 when it is too long, 408 when too slow."""
     if scope["method"] in {"GET", "HEAD", "OPTIONS"}:
         return receive
     limit = GRADIO_BODY_LIMIT if scope["path"].startswith("/gradio_api/") else BODY_LIMIT
     declared = Headers(scope=scope).get("content-length", "0")
     if declared.isdigit() and int(declared) > limit:
+        await _drain(receive)
         raise _too_large(limit)
     pieces: list[bytes] = []
     size, more = 0, True
@@ -147,10 +176,26 @@ async def _read_body(scope: Scope, receive: Receive) -> Receive:
                 pieces.append(message.get("body", b""))
                 size, more = size + len(pieces[-1]), message.get("more_body", False)
                 if size > limit:
-                    raise _too_large(limit)
+                    break
     except TimeoutError:
         raise Problem(408, "timeout", "The request's body did not arrive in time.", True) from None
+    if size > limit:
+        pieces.clear()
+        if more:
+            await _drain(receive)
+        raise _too_large(limit)
     return _replay(b"".join(pieces), receive)
+
+
+async def _drain(receive: Receive) -> None:
+    """Drops the rest of a body, up to a bound: closed with bytes unread, a connection is reset and the answer lost."""
+    dropped, more = 0, True
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAINED_SECONDS):
+            while more and dropped < DRAINED_BYTES:
+                message = await receive()
+                dropped += len(message.get("body", b""))
+                more = message["type"] == "http.request" and message.get("more_body", False)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
@@ -167,7 +212,7 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 def _too_large(limit: int) -> Problem:
-    # The rest of the body is not read, so the connection cannot be used again.
+    # The rest of the body may not have been read, so the connection cannot be used again.
     message = f"The request's body is larger than {limit // 1024} KiB."
     return Problem(413, "too_large", message, headers={"connection": "close"})
 

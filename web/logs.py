@@ -3,11 +3,15 @@
 import asyncio
 import json
 import logging
+import re
 import sys
 import time
 from typing import Any
 
 from web.envelope import request_id
+
+# What would begin a line of a caller's own, or move a terminal's cursor: a path and a question hold what they like.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 class _Named(logging.Filter):
@@ -29,10 +33,15 @@ class _Text(logging.Formatter):
         self.converter = time.gmtime
         super().__init__("%(asctime)sZ %(levelname)-7s %(request_id).8s %(message)s", "%Y-%m-%dT%H:%M:%S")
 
-    def format(self, record: logging.LogRecord) -> str:
-        line = super().format(record)
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is logging's
+        """One line, without what a traceback adds below it."""
         extra = {k: v for k, v in _fields(record).items() if k not in {"method", "path", "status", "ms"}}
-        return line + "".join(f" {key}={value}" for key, value in extra.items())
+        line = super().formatMessage(record) + "".join(f" {key}={value}" for key, value in extra.items())
+        return _CONTROLS.sub(lambda sign: sign[0].encode("unicode_escape").decode(), line)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802, ANN401
+        """Indented, so that no line of an exception's text looks like one of ours."""
+        return "\n".join(f"  {line}" for line in super().formatException(ei).splitlines())
 
 
 class _Json(logging.Formatter):

@@ -1,10 +1,11 @@
 """The HTTP routes. Each is a few lines: read the request, ask the engine, shape the answer."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response, Security
+from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.responses import JSONResponse
 
@@ -130,11 +131,22 @@ def reader_routes(services: Services) -> APIRouter:
 
 def admin_routes(services: Services) -> APIRouter:
     """What authors use. Every route asks for the admin token before it looks at anything else."""
-    router = APIRouter(tags=["admin"], dependencies=[Security(_BEARER), Security(_ADMIN_HEADER)])
-    jobs = services.pipeline.jobs
 
-    async def require_admin(request: Request) -> None:
-        await services.limits.require_admin(services.admin, request.headers, client_of(request).host)
+    class AdminRoute(APIRoute):
+        """Asks before FastAPI reads the body, whose faults are nobody's business without the token."""
+
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            handle = super().get_route_handler()
+
+            async def guarded(request: Request) -> Response:
+                await services.limits.require_admin(services.admin, request.headers, client_of(request).host)
+                return await handle(request)
+
+            return guarded
+
+    credentials = [Security(_BEARER), Security(_ADMIN_HEADER)]
+    router = APIRouter(tags=["admin"], dependencies=credentials, route_class=AdminRoute)
+    jobs = services.pipeline.jobs
 
     def job_of(task_id: str | None) -> JobSnapshot:
         job = jobs.get(task_id) if task_id else jobs.latest()
@@ -152,9 +164,8 @@ def admin_routes(services: Services) -> APIRouter:
             **refusals(400, 401, 404, 408, 409, 413, 415, 422, 429, 500, 502, 503),
         },
     )
-    async def ingest(request: Request, body: IngestRequest | None = None) -> Response:
+    async def ingest(body: IngestRequest | None = None) -> Response:
         """Starts the one ingest job, or joins the one that runs. `dry_run` answers with the plan instead."""
-        await require_admin(request)
         wanted = body or IngestRequest()
         services.check_path(wanted.content_path)
         if wanted.dry_run:
@@ -180,7 +191,6 @@ def admin_routes(services: Services) -> APIRouter:
     )
     async def ingest_status(request: Request, task_id: Annotated[str | None, Query(max_length=64)] = None) -> Response:
         """The latest job without an id. `Accept: text/event-stream` streams the snapshots until the job has ended."""
-        await require_admin(request)
         job = job_of(task_id)
         if "text/event-stream" in request.headers.get("accept", ""):
             return EventStream(_snapshots(services, job.task_id))
@@ -193,14 +203,12 @@ def admin_routes(services: Services) -> APIRouter:
         response_model=JobStatusOut,
         responses=refusals(401, 404, 408, 413, 422, 429, 500),
     )
-    async def cancel(request: Request, task_id: str) -> Response:
-        await require_admin(request)
+    async def cancel(task_id: str) -> Response:
         job = await jobs.cancel(job_of(task_id).task_id)
         return JSONResponse(status_of(job or job_of(task_id)).model_dump(), 202)
 
     @router.get("/documents", summary="Every document and its state", responses=refusals(401, 422, 429, 500, 503))
-    async def documents(request: Request) -> DocumentList:
-        await require_admin(request)
+    async def documents() -> DocumentList:
         return DocumentList(documents=[document_of(d) for d in await services.pipeline.documents()])
 
     return router
