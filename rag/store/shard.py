@@ -29,7 +29,7 @@ _PAGE = 250  # points read at once
 _COMPACT_EVERY = 25_000  # points after which what was written leaves the memory, 1.3 kB each
 _GRAPH_FROM = 64 * 2**20  # bytes of dense vectors as stored; comparing them all takes 12 ms, building a graph minutes
 _NUMBER_BYTES = 2  # of a dense vector: float16
-_PASSING = {errno.EACCES, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EPERM}
+_PASSING = {errno.EACCES, errno.EAGAIN, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EPERM}
 _PANIC = "pyo3_runtime"
 _SEGMENT_KB = 200_000  # bounds the memory that compacting takes
 
