@@ -15,6 +15,7 @@ import httpx2
 MAX_BODY = 1024 * 1024
 MAX_STREAM = 32 * 1024 * 1024  # 60,000 characters in pieces of one, each in an event of 300 bytes, and as much again
 MAX_LINE = 256 * 1024
+MAX_COMMENTS = 5_000  # lines of an event stream that say nothing: a ping a second for more than an hour
 _PIECE = 64 * 1024
 
 
@@ -51,7 +52,7 @@ async def bound_response(response: httpx2.Response) -> None:
 class _BoundedStream(httpx2.AsyncByteStream):
     def __init__(self, stream: httpx2.AsyncByteStream, limits: Bounds, *, compressed: bool) -> None:
         self._stream, self._limits, self._compressed = stream, limits, compressed
-        self._size = self._line = 0
+        self._size = self._line = self._comments = 0
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         inflate = zlib.decompressobj(wbits=47) if self._compressed else None  # 47: gzip or zlib, whichever it is
@@ -82,6 +83,9 @@ class _BoundedStream(httpx2.AsyncByteStream):
             raise httpx2.ReadError(f"The answer is longer than {self._limits.body:,} bytes.")
         if self._limits.line is None:
             return
+        self._comments += chunk.count(b"\n:")
+        if self._comments > MAX_COMMENTS:
+            raise httpx2.ReadError(f"The answer holds more than {MAX_COMMENTS:,} comments.")
         *ended, last = chunk.split(b"\n")
         longest = max([self._line + len(ended[0]), *map(len, ended[1:])]) if ended else 0
         self._line = len(last) if ended else self._line + len(last)

@@ -27,7 +27,7 @@ from rag.health import Upstreams
 from rag.ingest.job_board import Board
 from rag.ingest.prices import EMBEDDING_PRICES
 from rag.pipeline import Book, Pipeline, Worker
-from rag.resilience import CircuitBreaker, Timeouts
+from rag.resilience import PROBE_SECONDS, CircuitBreaker, Timeouts
 from rag.search.retrieval import Retriever
 from rag.settings import Settings
 from rag.store.base import IndexConfig, VectorStore, WriterFactory
@@ -46,12 +46,13 @@ INGEST_COMMAND = (sys.executable, "-m", "rag", "ingest", "--events")
 
 def build_pipeline(settings: Settings, *, timeouts: Timeouts | None = None) -> Pipeline:
     """The engine that answers; `timeouts` bounds what a reader waits for."""
-    timeouts = timeouts or Timeouts()
+    timeouts = timeouts or Timeouts(question=settings.answer_timeout)
+    probe_seconds = max(PROBE_SECONDS, timeouts.question)
     client = _openai_client(settings)
     embedder = _embedder(settings, client)
     generator = _generator(settings, client, timeouts)
     upstreams = Upstreams(
-        chat=CircuitBreaker("chat", generator.probe if generator else None),
+        chat=CircuitBreaker("chat", generator.probe if generator else None, probe_seconds=probe_seconds),
         embeddings=CircuitBreaker("embeddings", getattr(embedder, "probe", None)),
         store=CircuitBreaker("store"),
         check=client.check if client else None,

@@ -141,8 +141,14 @@ class Pipeline:
     async def _look_ahead(self) -> None:
         """Asks the model server before the first reader does, so that a failure is known and the client is loaded."""
         await self.status()
+        await self.warm_up()
+
+    async def warm_up(self) -> None:
+        """Learns of a hosted embedding model what every question needs. What fails is learnt beside a question."""
         if self._upstreams.embeddings.probe is not None and self._reading is not None:
-            await self._has_vectors(self._reading.config, Deadline())
+            with suppress(RagError):
+                if await self._has_vectors(self._reading.config, Deadline()):
+                    await self._chat.retriever.calibrate()
 
     async def close(self) -> None:
         """Ends every answer and the ingest under way. What cannot be closed keeps nothing else open; closing twice does
@@ -153,6 +159,7 @@ class Pipeline:
         await close_all(
             self._upstreams.close,
             self._chat.answers.close,
+            self._chat.retriever.close,
             self.jobs.close,
             self._chat.generator.close,
             self._chat.extractive.close,
@@ -325,6 +332,7 @@ class Pipeline:
         await self._store.refresh()
         self._checked = None
         self._reading = await self._load()
+        self._upstreams.run(self.warm_up())
 
     async def plan(self, *, force: bool = False, path: str | None = None) -> Planned:
         """What an ingest would do and cost. Raises ContentError, StoreUnavailable."""

@@ -29,6 +29,7 @@ class Settings(BaseSettings):
     openai_api_key: SecretStr | None = None
     openai_base_url: str | None = None
     openai_chat_model: str = "gpt-5.4-mini"
+    answer_timeout: float = Field(default=6.5, ge=1, le=600)
     openai_embedding_model: str = "text-embedding-3-small"
     openai_embedding_dimensions: int | None = Field(default=None, ge=1, le=8192)
 

@@ -47,6 +47,7 @@ async def ask(pipeline: "Pipeline", question: str, *, as_json: bool) -> int:
     """Tells the answer as it comes and then its sources. The exit code: 1 when there is no whole answer."""
     try:
         async with pipeline:
+            await pipeline.warm_up()
             events = await pipeline.chat(question)
             return await (_print_json(events) if as_json else _print_answer(events))
     except RagError as error:

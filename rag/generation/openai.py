@@ -22,6 +22,7 @@ _REWRITE_TOKENS = 300
 _AFTER_THE_END = 2.0  # seconds for the count of tokens, which comes after the last word
 _MAX_STREAM = 32 * 1024 * 1024  # bytes: an event of 300 for each of 60,000 characters, and as much again
 _MAX_LINE = 256 * 1024
+_MAX_PROBE = 256 * 1024
 _PROBE = (Message("user", "Answer with one word: ready?"),)
 _PROBE_TOKENS = 16
 
@@ -125,7 +126,7 @@ class OpenAIGenerator:
                     stream_cls=AsyncStream[object],
                 ),
                 READER,
-                max_body=_MAX_STREAM,
+                max_body=_MAX_PROBE if max_tokens == _PROBE_TOKENS else _MAX_STREAM,
                 max_line=_MAX_LINE,
             )
 

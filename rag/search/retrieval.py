@@ -103,6 +103,22 @@ class Retriever:
         ranked = await self._search(question, history, page, selection, embed)
         return Retrieval(question, ranked.passages(k), ranked.grounded, relevance=ranked.relevance)
 
+    async def calibrate(self) -> None:
+        """Learn what the model's cosines mean for this index, before a question needs to know. Raises as a search."""
+        if self._english_model or not self._embedder.dimensions:
+            return
+        reading = await self._current()
+        calibrating = self._begin_calibrating(reading) if reading.config.dimensions else None
+        if calibrating is not None:
+            await asyncio.wait({calibrating})
+
+    async def close(self) -> None:
+        """Ends what is measured beside the questions. Closing twice does no harm."""
+        task, self._calibrating = self._calibrating, None
+        if task is not None and not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+
     async def rank(self, question: str, *, history: Sequence[Exchange] = (), page: Page | None = None) -> Ranked:
         """Every candidate chunk, neither cut nor joined. Where the outline answers, its first chunks lead."""
         ranked = await self._search(question, history, page, None)
@@ -234,14 +250,20 @@ class Retriever:
         best = max((hit.window_cosine or hit.chunk_cosine for hit in hits), default=0.0)
         if self._english_model:
             return best
-        if self._scale is None or self._scale[0] is not reading:
-            if self._calibrating is None or self._calibrating.done():
-                self._calibrating = asyncio.create_task(self._calibrated(reading), name="calibrate")
-            if wait:
-                await asyncio.wait({self._calibrating})
+        calibrating = self._begin_calibrating(reading)
+        if wait and calibrating is not None:
+            await asyncio.wait({calibrating})
         if self._scale is None or self._scale[0] is not reading:
             return None
         return relevance.rescaled(best, self._scale[1])
+
+    def _begin_calibrating(self, reading: Reading) -> asyncio.Task[None] | None:
+        """None when the scale is known. Callers side by side share one measurement."""
+        if self._scale is not None and self._scale[0] is reading:
+            return None
+        if self._calibrating is None or self._calibrating.done():
+            self._calibrating = asyncio.create_task(self._calibrated(reading), name="calibrate")
+        return self._calibrating
 
     async def _calibrated(self, reading: Reading) -> None:
         """Measure the model's scale for this index. Beside the questions: a failure is tried again by a later one."""
