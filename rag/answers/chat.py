@@ -45,7 +45,7 @@ ANSWER_TOKENS = 2_000
 MOST_CHARACTERS = 60_000  # of an answer, whatever writes it
 _SLICE = 2_000  # characters that are filtered between two turns of the event loop: some 10 ms at the worst
 LEAST_RELEVANCE = 0.5
-FAIR_SHARE = 0.45  # of the question's time: a model that stays silent for less has not failed
+FAIR_SHARE = 0.2  # of the question's time: a model that stays silent for less has not failed
 
 _NO_MODEL = "The language model is unavailable; these are the book's own words."
 _NO_BUDGET = "Today's budget for the language model is used up; these are the book's own words."
