@@ -19,6 +19,12 @@ _MOST_DOTS = 100  # in a line: tomllib's time grows with the square of the parts
 _Loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
+class Plain(str):
+    """A scalar that was written without quotes, and so may be a number to a generator."""
+
+    __slots__ = ()
+
+
 def split_front_matter(text: str) -> tuple[dict[str, str], int]:
     """The values of the block and the number of lines it takes, its fences included; ({}, 0) without one.
 
@@ -86,7 +92,7 @@ def _yaml_scalars(block: str) -> dict[str, str]:
         if isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         elif isinstance(event, yaml.ScalarEvent):
-            value = str(event.value)
+            value = str(event.value) if event.style else Plain(event.value)
             if event.anchor:
                 anchors[event.anchor] = value
         elif isinstance(event, yaml.AliasEvent):

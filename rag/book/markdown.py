@@ -184,7 +184,15 @@ def page_of(document: Document) -> Page:
     environment: dict[str, Any] = {}
     parsed_lines = lean.lines if not lean.containers else _without(lean.lines, lean.containers)
     tokens = _parser.parse("\n".join(parsed_lines), environment)
-    source = Lines(lean.source_lines(0, len(lean.lines)), lean.lines, lean.dropped | lean.containers, lean.body, tokens)
+    source = Lines(
+        lean.source_lines(0, len(lean.lines)),
+        lean.lines,
+        lean.dropped | lean.containers,
+        lean.body,
+        tokens,
+        document.path,
+        document.options,
+    )
     headings = list(read_headings(document, source, lambda line: _inline_tokens(line, environment)))
     for heading in headings:
         lean.clean_heading(heading.line)

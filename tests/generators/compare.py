@@ -27,3 +27,13 @@ def differences(ours: dict[str, Anchors], built: dict[str, Anchors]) -> list[str
             at, pair = next((at, pair) for at, pair in enumerate(pairs) if pair[0] != pair[1])
             wrong.append(f"{url}: heading {at} is read as {pair[0]} and published as {pair[1]}")
     return wrong
+
+
+def carried(built: Anchors) -> Anchors:
+    """A heading with an empty id cannot be linked to: the anchor above it stands for it."""
+    found: Anchors = []
+    latest: str | None = None
+    for level, anchor in built:
+        latest = latest if anchor == "" else anchor
+        found.append((level, latest))
+    return found

@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from rag.book.frontmatter import split_front_matter
 from rag.book.generators import generator_for, recognise
 from rag.book.generators.base import Generator, Tree
 from rag.book.generators.docusaurus import slug_of
@@ -87,6 +88,12 @@ def test_values_of_slug_and_id_keep_their_digits() -> None:
     assert url_of("01-a/02-b.md", {"slug": "010"}, Site()) == "/docs/a/010"
     assert url_of("01-a/02-b.md", {"id": "02-kept"}, Site()) == "/docs/a/02-kept"
     assert url_of("01-a/02-b.md", {"parse_number_prefixes": "false"}, Site()) == "/docs/01-a/02-b"
+
+
+def test_a_number_without_quotes_loses_its_zeros_and_nothing_else_does() -> None:
+    for written, slug in (("010", "10"), ("'010'", "010"), ("no", "no"), ("0", "0"), ("1a", "1a")):
+        front_matter, _ = split_front_matter(f"---\nslug: {written}\n---\n")
+        assert url_of("a.md", front_matter, Site()) == f"/docs/{slug}"
 
 
 def test_links_are_percent_encoded_once() -> None:
@@ -207,8 +214,6 @@ def test_the_nearest_configuration_counts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["edge", "edge_slash", "edge_noslash", "redux"])
 def test_every_published_page(shared: Path, name: str) -> None:
-    from rag.book.frontmatter import split_front_matter
-
     corpora = shared / "corpora"
     rows = [json.loads(line) for line in (corpora / "truth" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
     truth = rows[0]

@@ -23,10 +23,10 @@ def is_installed() -> bool:
     return (EXAMPLE / "node_modules" / "@docusaurus" / "core").is_dir()
 
 
-def build(content: Path, out: Path) -> None:
+def build(content: Path, out: Path, *options: str) -> None:
     """Raises AssertionError with the end of what Docusaurus said when it cannot build the book."""
     built = subprocess.run(
-        ["node", "node_modules/@docusaurus/core/bin/docusaurus.mjs", "build", "--out-dir", str(out)],
+        ["node", "node_modules/@docusaurus/core/bin/docusaurus.mjs", "build", "--out-dir", str(out), *options],
         cwd=EXAMPLE,
         env={**os.environ, "ASK_THE_BOOK_SERVER": PLACEHOLDER, "BOOK_CONTENT": str(content), "CI": "1"},
         capture_output=True,

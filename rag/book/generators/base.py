@@ -71,6 +71,8 @@ class Lines:
     hidden: frozenset[int] | set[int]
     body: int  # where the front matter ends
     tokens: "Sequence[Token]"
+    path: str = ""
+    options: frozenset[str] = frozenset()
 
     @property
     def text(self) -> str:

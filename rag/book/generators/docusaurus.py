@@ -2,12 +2,13 @@
 
 Number prefixes go; `index`, `readme` and `<folder>/<folder>` are the folder. No h1 has an id, but it uses up its slug;
 `{#id}` and `{/* #id */}` are written ids, which are not counted as taken. A `:name` within a heading is a text
-directive and has no text.
+directive and has no text. With the option `detect` (`markdown.format`) a `.md` is CommonMark.
 """
 
 import re
 from collections.abc import Iterator
 
+from rag.book.frontmatter import Plain
 from rag.book.generators.base import (
     Generator,
     HeadingText,
@@ -68,6 +69,10 @@ class Docusaurus(Generator):
             return True
         return any(_SIGNS.search(text) for text in tree.beginnings())
 
+    def options(self, config: str) -> frozenset[str]:
+        found = re.search(r"\bformat\s*:\s*['\"](?:detect|md)['\"]", config)
+        return frozenset({"detect"} if found else ())
+
     def is_published(self, path: str, front_matter: FrontMatter, site: Site) -> bool:
         """False for drafts, partials and tests; the endings count as they are written."""
         parts = path.split("/")
@@ -83,6 +88,9 @@ class Docusaurus(Generator):
 
     def headings(self, lines: Lines) -> Iterator[RawHeading]:
         """MDX has no indented code: what looks like it is read again, as are footnotes and `mdx-code-block`."""
+        if "detect" in lines.options and not lines.path.endswith(".mdx"):
+            yield from super().headings(lines)
+            return
         source = list(lines.lean)
         changed = _unwrap(source) | _open_footnotes(source)
         if not changed and not any(t.type == "code_block" and _INDENTED.search(t.content) for t in lines.tokens):
@@ -124,7 +132,9 @@ class DocusaurusText(HeadingText):
         if written and written[1].strip():
             return text[: written.start()].rstrip(), written[1].strip(), text
         spoken = _DIRECTIVE.sub(_label, content) if ":" in content else content
-        return text, None, text if spoken == content else self.text(spoken, inline)
+        if spoken == content:
+            return text, None, text
+        return text, None, self.plain(inline(_FOOTNOTE.sub(self._footnote, spoken)))  # the space before it stays
 
     def text(self, content: str, inline: Inline) -> str:
         if "[^" in content:
@@ -176,12 +186,19 @@ def slug_of(path: str, front_matter: FrontMatter) -> str:
     raw = EXTENSION.sub("", name)
     numbered = front_matter.get("parse_number_prefixes", "").strip().lower() not in ("false", "no", "off")
     base = f"/{strip_number_prefixes(folder) if numbered else folder}/" if folder else "/"
-    slug = front_matter.get("slug", "").strip()
+    slug = _text(front_matter.get("slug", ""))
     if slug and _is_pathname(slug):
         return slug if slug.startswith("/") else _resolve(slug, base)
     if _is_folder_page(raw, folder):
         return base
-    return _resolve(front_matter.get("id", "").strip() or (strip_number_prefix(raw) if numbered else raw), base)
+    return _resolve(_text(front_matter.get("id", "")) or (strip_number_prefix(raw) if numbered else raw), base)
+
+
+def _text(value: str) -> str:
+    """A scalar as text. One that was written without quotes may be a number, which loses its leading zeros."""
+    if isinstance(value, Plain) and re.fullmatch("[0-9]+", value):
+        return value.lstrip("0") or "0"
+    return value.strip()
 
 
 def _is_folder_page(raw: str, folder: str) -> bool:
