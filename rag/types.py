@@ -197,13 +197,15 @@ class Passage:
 @dataclass(frozen=True, slots=True)
 class Retrieval:
     """What was found for a question, best first. `grounded` is False when the book does not seem to hold the answer;
-    `relevance` says how far: 1 and more is grounded, a half and less has next to nothing to do with the book.
+    `relevance` says whether a model might find it in the passages all the same: it is asked from a half on. `named`:
+    the question only names the first passage's section.
     """
 
     query: str
     passages: tuple[Passage, ...]
     grounded: bool
     overview: bool = False
+    named: bool = False
     relevance: float = 1.0
 
 

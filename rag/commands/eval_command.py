@@ -15,7 +15,7 @@ from rag.embedding.local import NoEmbedder
 from rag.errors import ModelError
 from rag.evaluating.batch import search_all
 from rag.evaluating.evaluation import Answer, Outcome, outcomes
-from rag.evaluating.questions import Question, load
+from rag.evaluating.questions import Question, half_of, load
 from rag.evaluating.report import Report, report, table, total
 from rag.events import Done, Finished
 from rag.search.retrieval import Retriever
@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "sets", nargs="+", type=Path, metavar="SET", help="a questions.jsonl, or a folder with one and its content/"
     )
     parser.add_argument("--content", type=Path, help="the book the questions are about (default: the set's, or yours)")
+    parser.add_argument("--half", choices=("tune", "report"), help="one fixed half of the questions: choose on tune")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument("--min-hit5", type=_share, metavar="SHARE", help="exit with 1 below this hit@5 (0 to 1)")
     parser.add_argument("--baselines", action="store_true", help="also judge plain BM25 and vectors alone")
@@ -91,7 +92,7 @@ async def _evaluate(options: argparse.Namespace) -> int:
 async def _report(path: Path, options: argparse.Namespace) -> Report:
     from rag.settings import Settings
 
-    questions = load(path)
+    questions = [question for question in load(path) if options.half in (None, half_of(question.id))]
     settings = Settings.load()
     content = options.content or (path / "content" if (path / "content").is_dir() else None)
     if content is not None:

@@ -7,18 +7,21 @@ gold_doc, gold              paths that hold it; exact pieces of them (none: any 
 kind, language              free labels to report by; a language that is not given is told from the question
 """
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rag.errors import ContentError
 from rag.language.languages import language_of
 from rag.types import Exchange
 
 OTHER = "other"
+Half = Literal["tune", "report"]
+_SPLIT_SEED = "halves-1"
 _FEWEST = 1 / 50  # a question or two in four hundred are told wrong
 
 
@@ -43,6 +46,13 @@ def load(path: Path) -> list[Question]:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ContentError(f"The questions in {file} cannot be read: {reason}.") from None
     return [_parse(line, f"{file}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def half_of(question_id: str) -> Half:
+    """Which half of its set a question is in, the same on every machine: parameters are chosen on "tune", and the
+    figures that speak for them are those of "report".
+    """
+    return "tune" if hashlib.sha256(f"{_SPLIT_SEED}:{question_id}".encode()).digest()[0] % 2 else "report"
 
 
 def languages(questions: Sequence[Question]) -> list[str]:

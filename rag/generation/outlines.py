@@ -43,6 +43,39 @@ def _sections(passages: Sequence[Passage], said: Wording) -> Iterator[str]:
         yield "\n".join(_line(passage) for passage in rest)
 
 
+def named_answer(passages: Sequence[Passage], said: Wording, sentences: int) -> list[str]:
+    """A section that was asked for by its name: its own first sentences, then a line for every other passage.
+
+    Nothing for a section that begins with no sentence.
+    """
+    first = passages[0]
+    start = first.inner.offset if first.inner else 0
+    opening = _short(_opening_units(first.text[start:]), sentences)
+    if not opening:
+        return []
+    rest = [passage for passage in passages[1:] if passage.heading_path != first.heading_path]
+    lines = "\n".join(_named_line(passage) for passage in rest)
+    return [said.own_words, f"**{first.title}**\n\n{opening} [{first.number}]", *([lines] if lines else [])]
+
+
+def _opening_units(text: str) -> list[Unit]:
+    """The sentences before the section's second heading, as far as they are prose."""
+    found: list[Unit] = []
+    for unit in units(text):
+        if unit.kind == "heading" and found:
+            break
+        if unit.kind == "sentence" and unit.text.endswith(_WHOLE):
+            found.append(unit)
+    return found
+
+
+def _named_line(passage: Passage) -> str:
+    """`_line` under the passage's deepest heading."""
+    start = passage.inner.offset if passage.inner else 0
+    lead = _short(_opening_units(passage.text[start:]), 1)
+    return f"- **{passage.title}**{f': {lead}' if lead else ''} [{passage.number}]"
+
+
 def _line(passage: Passage) -> str:
     title = passage.heading_path[min(1, len(passage.heading_path) - 1)] if passage.heading_path else ""
     lead = _lead(passage, 1)

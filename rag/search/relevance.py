@@ -20,6 +20,9 @@ FOREIGN_COSINE = 0.40
 FOREIGN_WORD_WEIGHT = 0.5
 LEXICAL_THRESHOLD = 0.65
 LEXICAL_BM25_WEIGHT = 1.0
+WORTH_ASKING = 0.97
+"""Sum of cosine, coverage and BM25 share from which a model is asked though the rule is not met."""
+
 LEAST_SPAN = 0.05
 SURELY_NAMED = 0.9
 """Likeness to a heading (`rag.search.topics`) from which a name is that of a part of the book."""
@@ -101,6 +104,16 @@ def degree(evidence: Evidence) -> float:
     by_rule = strength(fair) / (FOREIGN_THRESHOLD if fair.foreign else THRESHOLD)
     trusted = fair.foreign and fair.polyglot
     return max(by_rule, fair.cosine / FOREIGN_COSINE) if trusted else by_rule
+
+
+def promise(evidence: Evidence) -> float:
+    """How far a model that reads the passages may find the answer in them: a half and more is worth asking.
+
+    The three kinds of evidence count alike, so that neither rare words nor a poor embedding model decide alone. Of a
+    question in another language than the book too little is known to keep it from a model.
+    """
+    found = 0.5 * (evidence.coverage + evidence.bm25 + max(evidence.cosine or 0.0, 0.0)) / WORTH_ASKING
+    return max(found, 0.5) if evidence.foreign or is_grounded(evidence) else found
 
 
 def is_grounded(evidence: Evidence) -> bool:

@@ -66,7 +66,7 @@ class Ranked:
 
     @property
     def relevance(self) -> float:
-        return relevance.degree(self.evidence) if self.scored else 0.0
+        return relevance.promise(self.evidence) if self.scored else 0.0
 
 
 class Retriever:
@@ -101,7 +101,9 @@ class Retriever:
         if outlined:
             return Retrieval(question, outlined, grounded=True, overview=True)
         ranked = await self._search(question, history, page, selection, embed)
-        return Retrieval(question, ranked.passages(k), ranked.grounded, relevance=ranked.relevance)
+        named = ranked.evidence.named >= relevance.SURELY_NAMED
+        found = ranked.passages(k)
+        return Retrieval(question, found, ranked.grounded, named=named, relevance=ranked.relevance)
 
     async def calibrate(self) -> None:
         """Learn what the model's cosines mean for this index, before a question needs to know. Raises as a search."""

@@ -11,7 +11,7 @@ from rag.answers.citations import nearest_quote
 from rag.errors import ContentError
 from rag.evaluating.evaluation import Outcome, book_links, is_valid
 from rag.evaluating.judging import figure, figures, rank_of
-from rag.evaluating.questions import Question, exchanges, languages, load
+from rag.evaluating.questions import Question, exchanges, half_of, languages, load
 from rag.evaluating.report import report, table, total
 from rag.types import Citation, DocumentRecord, Exchange, OutlineHeading, Passage
 from tests.support.books import write_book
@@ -304,3 +304,11 @@ def test_batch_gives_k_hits_for_every_question(
     ]
     assert set(results[0]["hits"][0]) == {"path", "anchor", "heading_path", "url", "score", "text"}
     assert results[2]["hits"][0]["path"] == "01-lamp/02-lens.md"
+
+
+def test_the_halves_are_fixed_disjoint_and_about_equal() -> None:
+    ids = [f"question-{number}" for number in range(400)]
+    halves = [half_of(question_id) for question_id in ids]
+    assert halves == [half_of(question_id) for question_id in ids]
+    assert 160 <= halves.count("tune") <= 240
+    assert [half_of(f"question-{number}") for number in range(4)] == ["report", "tune", "report", "tune"]

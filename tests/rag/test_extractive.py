@@ -235,3 +235,55 @@ async def test_a_chapter_is_shown_by_its_sections() -> None:
         "**Balance** [1]\n\nBalance is a business. It is hard. [1]\n\n"
         "- **The point**: The point is on the ground. [2]"
     )
+
+
+class Counting(NoEmbedder):
+    """The real local model, and how many texts it was given."""
+
+    def __init__(self, embedder: LocalEmbedder) -> None:
+        self._embedder = embedder
+        self.dimensions, self.fingerprint = embedder.dimensions, embedder.fingerprint
+        self.calls: list[int] = []
+
+    async def embed_documents(self, texts: Sequence[str]) -> Vectors:
+        self.calls.append(len(texts))
+        return await self._embedder.embed_documents(texts)
+
+    async def embed_query(self, text: str) -> Vectors:
+        return await self._embedder.embed_query(text)
+
+
+async def test_a_sentence_is_embedded_once_and_few_of_them_for_one_question() -> None:
+    local = LocalEmbedder()
+    await local.open()
+    try:
+        embedder = Counting(local)
+        generator = ExtractiveGenerator(embedder)
+        page = passage(1, PID)
+        request = AnswerRequest("Which terms does the controller sum?", Retrieval("the terms it sums", (page,), True))
+        for _ in range(3):
+            async for _piece in generator.answer(request):
+                pass
+        assert embedder.calls[0] <= 3, "the rest is judged by its words"
+        assert sum(embedder.calls) <= 5, "what was embedded once is kept"
+    finally:
+        await local.close()
+
+
+async def test_a_section_asked_for_by_name_opens_with_its_first_sentences_and_lists_the_others() -> None:
+    first = passage(1, f"## Section 1\n\n{PID}")
+    others = (passage(2, NODE), passage(3, TUNING, score=0.2))
+    found = Retrieval("section 1", (first, *others), True, named=True)
+    pieces = [piece async for piece in ExtractiveGenerator(NoEmbedder()).answer(AnswerRequest("section 1", found))]
+    text = "".join(piece.text for piece in pieces if isinstance(piece, Piece))
+    opening = text.index("A PID controller turns an error into a command. It sums three terms")
+    assert opening < text.index("[1]") < text.index("- **Section 2**: A node is a program with a name.")
+    assert "[2]" in text
+    assert "[3]" in text
+    assert "node = rclpy" not in text
+
+
+async def test_a_named_section_without_a_sentence_is_quoted_as_any_other() -> None:
+    found = Retrieval("code", (passage(1, '```python\nprint("hello")\n```'),), True, named=True)
+    pieces = [piece async for piece in ExtractiveGenerator(NoEmbedder()).answer(AnswerRequest("code", found))]
+    assert 'print("hello")' in "".join(piece.text for piece in pieces if isinstance(piece, Piece))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rag.search.relevance import MINILM, Evidence, Scale, coverage, is_grounded, rescaled, scale_of, strength
+from rag.search.relevance import MINILM, Evidence, Scale, coverage, is_grounded, promise, rescaled, scale_of, strength
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,25 @@ def test_another_models_cosines_are_mapped_by_two_points_of_the_book() -> None:
 @pytest.mark.parametrize("scale", [Scale(0.5, 0.52), Scale(0.5, 0.3), scale_of([], [0.9]), scale_of([0.1], [])])
 def test_a_model_that_cannot_tell_the_book_from_anything_else_has_no_say(scale: Scale) -> None:
     assert rescaled(0.9, scale) is None
+
+
+@pytest.mark.parametrize(
+    ("evidence", "asked"),
+    [
+        (Evidence(0.30, 0.40, 0.40), True),
+        (Evidence(0.10, 0.55, 0.45), True),
+        (Evidence(None, 0.50, 0.50), True),
+        (Evidence(0.20, 0.30, 0.30), False),
+        (Evidence(-0.5, 0.30, 0.30), False),
+        (Evidence(0.05, 0.0, 0.0, foreign=True), True),
+        (Evidence(0.70, 0.05, 0.05), True),
+    ],
+    ids=["all three", "poor vectors", "no vectors", "little of each", "far below", "another language", "grounded"],
+)
+def test_a_model_is_asked_unless_words_and_meaning_together_say_little(evidence: Evidence, asked: bool) -> None:
+    assert (promise(evidence) >= 0.5) is asked
+
+
+def test_what_bears_the_name_of_a_heading_is_in_the_book() -> None:
+    assert is_grounded(Evidence(0.1, 0.1, 0.1, named=0.95))
+    assert not is_grounded(Evidence(0.1, 0.1, 0.1, named=0.5))
