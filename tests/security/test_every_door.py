@@ -107,7 +107,7 @@ def test_what_ours_counts_is_counted(start: Start, monkeypatch: pytest.MonkeyPat
     from limits import parse
 
     monkeypatch.setitem(INTERFACE, "files", parse("60/minute"))
-    app = start(rate_limit="1/minute", ingest_on_start=False)
+    app = start(rate_limit="1/minute", rate_limit_search="1/minute", ingest_on_start=False)
     while httpx.get(f"{app.url}/health").status_code != 429:
         pass
     for (method, path), counted in OURS.items():
