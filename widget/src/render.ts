@@ -1,7 +1,7 @@
 /** Answers are data: Markdown in, harmless elements out. Raw HTML is shown as the text it is. */
 
 import DOMPurify from "dompurify";
-import { Lexer, Parser, Renderer, type Token, type Tokens } from "marked";
+import { getDefaults, Lexer, Parser, Renderer, Tokenizer, type Token, type Tokens } from "marked";
 import { h } from "./dom.ts";
 import { resolveLink } from "./navigation.ts";
 import type { Source } from "./wire.ts";
@@ -43,11 +43,18 @@ class HarmlessRenderer extends Renderer {
   }
 }
 
+/** Leaves addresses alone that are not written as links: the answer's only links are its citations. */
+class PlainAddresses extends Tokenizer {
+  override url(): undefined {}
+  override autolink(): undefined {}
+}
+
 const renderer = new HarmlessRenderer();
+const tokenizer = new PlainAddresses();
 
 /** The blocks of a Markdown text, in which `[n]` is a link to source n. */
 function blocks(text: string, sources: Source[]): Token[] {
-  const lexer = new Lexer();
+  const lexer = new Lexer({ ...getDefaults(), tokenizer });
   for (const { n, url } of sources) lexer.tokens.links[n] = { href: url, title: null };
   return lexer.lex(text);
 }

@@ -111,6 +111,14 @@ test("unknown numbers, unsafe sources and markers in code are text", () => {
   assert.equal(show("`x[1]`").querySelector("a"), null);
 });
 
+test("a bare address is text", () => {
+  for (const address of ["https://evil.example/x", "www.evil.example", "a@evil.example", "<https://evil.example>", "<a@evil.example>"]) {
+    const element = show(`See ${address} now [1].`);
+    assert.equal(element.querySelectorAll("a").length, 1, address);
+    assert.ok(element.textContent?.includes(address.replace(/[<>]/g, "")), address);
+  }
+});
+
 test("a link dressed as a citation is not one", () => {
   const element = show("True [1](https://evil.example/).");
   assert.equal(element.querySelector(".cite"), null);
