@@ -69,7 +69,7 @@ def main() -> int:
     os.umask(0o077)  # whatever this process and its children write is their owner's alone
     allow_many_files()
     hoard_little()
-    logs.configure(settings.log_level, settings.log_json)
+    logs.configure(settings.log_level, settings.log_json, settings.secrets)
     app = build(settings)
     settle()
     server = Server(uvicorn.Config(app, **server_options(settings)))

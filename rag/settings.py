@@ -4,6 +4,7 @@ import re
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import quote, unquote
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -13,6 +14,7 @@ from rag.types import GeneratorName
 
 Flavor = Literal["auto", GeneratorName]
 Names = Annotated[list[str], NoDecode]
+_SHORTEST_SECRET = 4  # characters
 RATE_PATTERN = r"^\s*[1-9]\d{0,5}\s*/\s*([1-9]\d{0,3}\s*)?(second|minute|hour|day)s?\s*$"
 
 
@@ -117,12 +119,29 @@ class Settings(BaseSettings):
         return self.openai_api_key is not None or self.openai_base_url is not None
 
     @property
+    def secrets(self) -> frozenset[str]:
+        """Every value that nobody may read, in all its spellings: for the log to take out. Short ones are words."""
+        given = [self.openai_api_key, self.qdrant_api_key, self.admin_token, self.redis_url, *self.api_keys]
+        values = {value.get_secret_value() for value in given if value is not None}
+        for url in (*values, self.openai_base_url, self.qdrant_url, self.book_url):
+            if url and "://" in url:
+                values |= _userinfo(url)
+        spellings = {spelling for value in values for spelling in (value, quote(value, safe=""), unquote(value))}
+        return frozenset(spelling for spelling in spellings if len(spelling) >= _SHORTEST_SECRET)
+
+    @property
     def uses_openai_embeddings(self) -> bool:
         return self.embedder == "openai" or (self.embedder == "auto" and self.openai_configured)
 
     @property
     def uses_openai_chat(self) -> bool:
         return self.generator == "openai" or (self.generator == "auto" and self.openai_configured)
+
+
+def _userinfo(url: str) -> set[str]:
+    """The user's name with the password, and the password, of a URL that has them."""
+    userinfo, at, _ = url.partition("://")[2].partition("/")[0].rpartition("@")
+    return {userinfo, userinfo.partition(":")[2]} - {""} if at else set()
 
 
 def _sentence(location: tuple[int | str, ...], message: str) -> str:
