@@ -14,6 +14,7 @@ import httpx
 
 from rag.settings import Settings
 from tests.conftest import ROOT
+from tests.support.planted import spilled_by_files, spilled_by_processes
 from tests.support.ports import free_port
 
 START_SECONDS = 120
@@ -38,7 +39,10 @@ class AppProcess:
 
 @contextlib.contextmanager
 def app_process(folder: Path, settings: Mapping[str, str]) -> Iterator[AppProcess]:
-    """Runs in `folder`, where its log is kept, and need not answer yet; ended as a service is ended."""
+    """Runs in `folder`, where its log is kept, and need not answer yet; ended as a service is ended.
+
+    Fails when a secret among the settings is in a file it leaves in `folder`, its log included, or in a command line.
+    """
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
     kept = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
@@ -49,6 +53,7 @@ def app_process(folder: Path, settings: Mapping[str, str]) -> Iterator[AppProces
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=subprocess.STDOUT)
         try:
             yield AppProcess(f"http://127.0.0.1:{port}", process, log)
+            told = spilled_by_processes(process.pid, environment)
         finally:
             process.send_signal(signal.SIGTERM)
             try:
@@ -57,3 +62,6 @@ def app_process(folder: Path, settings: Mapping[str, str]) -> Iterator[AppProces
                 process.kill()
                 process.wait(5)
                 raise
+    assert not told, told
+    spilled = spilled_by_files(folder, environment)
+    assert not spilled, spilled
