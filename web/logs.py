@@ -80,8 +80,10 @@ class _Form(logging.Formatter):
 
 
 class _Text(_Form):
-    def __init__(self, redacted: Redaction) -> None:
-        super().__init__(redacted, "%(asctime)sZ %(levelname)-7s %(request_id).8s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    def __init__(self, redacted: Redaction | None = None) -> None:
+        super().__init__(
+            redacted or Redaction(), "%(asctime)sZ %(levelname)-7s %(request_id).8s %(message)s", "%Y-%m-%dT%H:%M:%S"
+        )
 
     def format(self, record: logging.LogRecord) -> str:
         record.message = escaped(self._redacted(record.getMessage()))
