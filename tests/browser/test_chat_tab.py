@@ -232,3 +232,11 @@ def test_answers_in_other_directions_and_a_phone(app: Running, model: OpenAIServ
     expect(visitor.button("Ask")).to_be_in_viewport()
     visitor.history.get_by_text("Earlier chats").click()
     assert visitor.overflow() <= 0
+
+
+def test_a_readers_own_words_are_shown_as_they_were_written(app: Running, model: OpenAIServer, visit: Visit) -> None:
+    """An image or a link in a question is its text: neither is fetched, drawn or opened."""
+    question = "![x](/static/img/logo.svg) [here](/logout) <img src=/x> `a[0]` \\[x\\] [r]"
+    visitor = answered(visit(app), model, question=question)
+    expect(visitor.questions).to_have_text([question])
+    assert visitor.questions.locator("img, a, code, .katex").count() == 0
