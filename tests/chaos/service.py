@@ -170,8 +170,8 @@ async def _redis_away(trial: Trial) -> Outcome:
 @scenario("soak: readers, leavers, half heads and ingests at once")
 def soak(trial: Trial) -> Outcome:
     seen: Counter[str] = Counter()
-    until = time.monotonic() + SOAK_SECONDS
     with OpenAIServer(limits=Limits(native_dimensions=32, latency=0.02)) as server, _app(trial, server) as app:
+        until = time.monotonic() + SOAK_SECONDS
         port = int(app.url.rpartition(":")[2])
 
         def readers() -> None:
