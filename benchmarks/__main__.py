@@ -14,7 +14,7 @@ from importlib import import_module
 
 from benchmarks.figures import Figure, save, write_readme
 
-INSTRUMENTS = ("chunking", "ingesting", "searching", "chatting", "streaming", "starting")
+INSTRUMENTS = ("chunking", "linearity", "ingesting", "searching", "chatting", "streaming", "starting")
 
 
 def main() -> int:

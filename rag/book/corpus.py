@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -164,7 +164,7 @@ def _walk(root: Path) -> tuple[list[str], list[FileProblem]]:
         path = _printable(os.path.relpath(error.filename or root, root).replace(os.sep, "/"))
         problems.append(_problem(path, f"The folder {path} cannot be read."))
 
-    for folder, folders, files in os.walk(root, onerror=refused):
+    for folder, folders, files in _folders(root, refused):
         below = os.path.relpath(folder, root).replace(os.sep, "/")
         prefix = "" if below == "." else f"{below}/"
         for name in folders:
@@ -176,6 +176,25 @@ def _walk(root: Path) -> tuple[list[str], list[FileProblem]]:
         if len(names) > 20 * MOST_FILES:
             raise ContentError(f"The content folder {root} holds too many files to be a book.")
     return sorted(names, key=lambda name: name.split("/")), problems
+
+
+def _folders(root: Path, refused: Callable[[OSError], None]) -> Iterator[tuple[str, list[str], list[str]]]:
+    """`os.walk` without its recursion, which ends at a thousand folders: (folder, its folders, its files). Folders that
+    the caller takes out of the list are not entered.
+    """
+    waiting = [str(root)]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            with os.scandir(folder) as entries:
+                found = [(entry.name, Path(entry).is_dir(), entry.is_symlink()) for entry in entries]
+        except OSError as error:
+            refused(error)
+            continue
+        folders = [name for name, is_folder, _ in found if is_folder]
+        yield folder, folders, [name for name, is_folder, _ in found if not is_folder]
+        links = {name for name, _, is_link in found if is_link}
+        waiting += [f"{folder}/{name}" for name in reversed(folders) if name not in links]
 
 
 def _stays(root: Path, path: Path) -> bool:
@@ -358,8 +377,13 @@ class _Labels:
     def trail(self, path: str) -> tuple[str, ...]:
         """The labels of the folders above a file, outermost first."""
         folder = path.rpartition("/")[0]
-        if folder not in self._known:
-            self._known[folder] = (*self.trail(folder), self._label(folder))
+        unknown = []
+        while folder not in self._known:
+            unknown.append(folder)
+            folder = folder.rpartition("/")[0]
+        for below in reversed(unknown):
+            self._known[below] = (*self._known[folder], self._label(below))
+            folder = below
         return self._known[folder]
 
     def _label(self, folder: str) -> str:
