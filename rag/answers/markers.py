@@ -43,6 +43,7 @@ _LINKABLE = re.compile(r"[\[\]<@]|://|www\.", re.IGNORECASE)
 _JOINTS = re.compile(
     r"(?<=[\]!])(?=[(\[:])|(?<=<)(?=\S)|(?<=:)(?=/)|(?<=www)(?=\.)|(?<=\w)(?=@)|(?<=[.+-])(?=@)", re.IGNORECASE
 )
+_PIPE = re.compile(r"\\*+\|")
 _STRANGE = re.compile("[\r\0\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _PLAINER = str.maketrans(
     {"\0": "\ufffd", "\x85": " ", "\u2028": "\n", "\u2029": "\n"} | dict.fromkeys("\x0b\x0c\x1c\x1d\x1e", " ")
@@ -68,6 +69,8 @@ class MarkerScanner:
         self._row = True  # the line so far may be the delimiter row of a table
         self._table = False
         self._split = False  # this line holds code that would fall apart as a row of a table
+        self._piped = self._linkable = False  # a code span of this line holds a pipe; what could be a link
+        self._torn = False  # something at the head of this line vanished: what follows was not looked at as a head
         self._tail = ""
         self._last = ""  # what the last piece that went out was, where that matters: one of `]`, `]:`, `!`, "`", `\\`
         self._mid_bracket = False
@@ -247,7 +250,7 @@ class MarkerScanner:
         self._split = self._split and not self._blank
         self._above_blank = self._blank
         self._fresh = self._blank = self._line_head = self._row = True
-        self._mid_bracket = self._long_run = False
+        self._mid_bracket = self._long_run = self._piped = self._linkable = self._torn = False
         self._owed_space = ""
         return True
 
@@ -269,6 +272,8 @@ class MarkerScanner:
             text = self._owed_space + text
         self._owed_space = ""
         text = self._between(text[0]) + text
+        if self._torn and self._line_head and text.lstrip(" \t").startswith("~"):
+            text = text.replace("~", "\\~", 1)
         if "/" in text or "." in text or "@" in text:
             text = self._without_addresses(text)
         self._tokens.append(text)
@@ -347,8 +352,12 @@ class MarkerScanner:
         linkable = _LINKABLE.search(content) is not None
         if linkable and ("`" in content or (self._table and "|" in content)):
             content = _JOINTS.sub(" ", content)
-        elif linkable and "|" in content:
-            self._split = True
+        self._linkable |= linkable
+        if "|" in content and self._table:
+            content = _PIPE.sub(r"\\|", content)
+        elif "|" in content:
+            self._piped = True
+        self._split = self._piped and self._linkable
         text = self._between("`") + self._owed_space + mark + content + mark
         self._put(text)
         self._last, self._owed_space, self._since_open = "`", "", None
@@ -422,6 +431,9 @@ class MarkerScanner:
             return None
         if spaces:
             self._out(spaces)
+        if self._line_head:
+            self._lists.forget()
+            self._torn = True
         if found["label"]:
             self._out(found["label"].replace("!", "\\!"))
         return found.end()
@@ -479,6 +491,7 @@ class MarkerScanner:
             self._owed_space = self._owed_space or spaces
             if self._line_head:
                 self._lists.forget()
+                self._torn = True
             return True
         lead = spaces or self._owed_space or (" " if self._last in ("!", "]", "]:") else "")
         self._owed_space = ""

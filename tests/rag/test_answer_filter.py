@@ -186,6 +186,9 @@ def cut(text: str, places: list[int]) -> list[str]:
 @example(f"- a\n  ```\nb\n[x]({EVIL})\n  ```")
 @example(f"[foo `]: {EVIL}\n` x\n\n[foo `]")
 @example("< [9]/b>")
+@example(f"【9】~~~\n~~~\n![a]({EVIL})\n~~~")
+@example(f"`a|b`c`[a]({EVIL})`d\n|-|-|\n")
+@example(f"|a|b|\n|-|-|\n|`a|b`c`[a]({EVIL})`d|")
 @example(f"[``a`]({EVIL})``")
 def test_markdown_it_finds_only_citations(text: str) -> None:
     answer = answered([text])
