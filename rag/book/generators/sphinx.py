@@ -9,12 +9,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from rag.book.generators.base import Generator, HeadingText, Lines, RawHeading
+from rag.book.generators.base import Generator, HeadingText, Inline, Lines, RawHeading
 from rag.book.routes import FrontMatter, Site, split_path
 from rag.book.slugs import DocutilsSlugger, Slugger
 
 _LABEL = re.compile(r" {0,3}\(([^()\n]+)\)=\s*$")
 _DEFINED = re.compile(r" {0,3}\[\^([^\]\s]+)\]:")
+_NUMBERED = re.compile(r"\[\^([0-9]+)\](?!:)")
 _FOOTNOTE = re.compile(r"\[\^([^\]\s]+)\](?!:)")
 
 
@@ -66,6 +67,10 @@ class Sphinx(Generator):
 class _SphinxText(HeadingText):
     def split_id(self, content: str) -> tuple[str, str | None]:
         return content, None
+
+    def text(self, content: str, inline: Inline) -> str:
+        """A footnote whose label is a number counts with it."""
+        return super().text(_NUMBERED.sub(r"\1", content), inline)
 
 
 def _references(lines: Lines) -> Iterator[RawHeading]:
