@@ -33,7 +33,7 @@ class Timeouts:
     embed: float = 2.0
     search: float = 4.0
     fallback: float = 1.0
-    between: float = 6.0
+    between: float = 5.0
     whole: float = 180.0
 
 
