@@ -135,7 +135,8 @@ class Page:
     def _is_said(self, heading: Heading) -> bool:
         if len(heading.text) > _LONGEST_SAID:
             return False
-        edited = self.numbers[heading.line] in self.lean.broken | self.lean.led
+        number = self.numbers[heading.line]
+        edited = number in self.lean.broken or number in self.lean.led
         return not edited or _WORD.findall(heading.text) == _WORD.findall(self.lines[heading.line])
 
     def headings_between(self, first: int, after: int) -> list[Heading]:
