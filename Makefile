@@ -37,6 +37,7 @@ format: $(VENV)/dev.stamp
 eval: $(VENV)/dev.stamp
 	$(BIN)/python -m rag ingest
 	$(BIN)/python -m rag eval tests/evals/sample_book --baselines
+	$(BIN)/python -m pytest tests/evals tests/rag/test_talk.py -v
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks
