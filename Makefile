@@ -47,7 +47,7 @@ chaos: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.chaos $(CHAOS)
 
 openapi: $(VENV)/dev.stamp
-	$(BIN)/python -m web.contract specs/1-rag-backend/contracts/openapi.yaml
+	$(BIN)/python -m web.openapi specs/1-rag-backend/contracts/openapi.yaml
 
 screenshots: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.browser.screenshots specs/1-rag-backend/screenshots

@@ -12,9 +12,9 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio i
 import uvicorn
 from fastapi import FastAPI
 
-from rag.build import build_conversations, build_pipeline
+from rag.build import build_pipeline, build_sessions
 from rag.errors import ConfigError
-from rag.memory import hoard_little, settle
+from rag.memory import freeze_gc, limit_malloc_arenas
 from rag.settings import Settings
 from web import logs
 from web.api import create_app
@@ -42,7 +42,7 @@ class Server(uvicorn.Server):
 
 def build(settings: Settings) -> FastAPI:
     """The application: settings, engine, surfaces. Nothing is opened before it is served."""
-    services = Services(settings, build_pipeline(settings), build_conversations(settings))
+    services = Services(settings, build_pipeline(settings), build_sessions(settings))
     return mount(create_app(services), services)
 
 
@@ -53,7 +53,7 @@ def server_options(settings: Settings) -> dict[str, Any]:
         "port": settings.port,
         "http": BoundedProtocol,
         "timeout_graceful_shutdown": SHUTDOWN_SECONDS,
-        "proxy_headers": False,  # web.envelope.TrustedProxies reads them, and removes those of everybody else
+        "proxy_headers": False,  # web.middleware.TrustedProxies reads them, and removes those of everybody else
         "access_log": False,
         "log_config": None,
         "server_header": False,
@@ -68,10 +68,10 @@ def main() -> int:
         return 2
     os.umask(0o077)  # whatever this process and its children write is their owner's alone
     allow_many_files()
-    hoard_little()
+    limit_malloc_arenas()
     logs.configure(settings.log_level, settings.log_json, settings.secrets)
     app = build(settings)
-    settle()
+    freeze_gc()
     server = Server(uvicorn.Config(app, **server_options(settings)))
     server.run()
     return 0 if server.started else START_FAILED

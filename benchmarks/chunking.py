@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from markdown_it import MarkdownIt
 
 from benchmarks.figures import ROOT, Figure
-from rag import tokens
-from rag.book.chunking import split
-from rag.book.corpus import read, scan
-from rag.book.markdown import page_of
-from rag.book.routes import Site
+from rag.corpus.routes import Site
+from rag.corpus.scan import read, scan
+from rag.markdown.chunking import split
+from rag.markdown.parser import page_of
+from rag.text import tokens
 from rag.types import Document
 
 BAR = 1.5

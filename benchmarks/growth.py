@@ -27,8 +27,8 @@ from benchmarks.reader import ask
 from benchmarks.scale import watched_ingest
 from benchmarks.searching import QUESTIONS, fill, searches
 from benchmarks.serving import Sides, both, openai_parts, question, upstream
-from rag.book.corpus import read, scan
-from rag.book.routes import Site
+from rag.corpus.routes import Site
+from rag.corpus.scan import read, scan
 from tests.support.ingesting import write_book
 
 COPIES = (1, 3, 10, 30)  # of the sample book

@@ -20,12 +20,12 @@ from openai import AsyncOpenAI
 from benchmarks.copies import write_copies
 from benchmarks.figures import Figure
 from benchmarks.processes import Served, served
-from rag.book.corpus import scan
-from rag.book.routes import Site
 from rag.build import build_ingestion
-from rag.ingest.cutting import CutDocument, Cutter
-from rag.ingest.ingestion import ingest
-from rag.ingest.recipe import average_words
+from rag.corpus.routes import Site
+from rag.corpus.scan import scan
+from rag.ingest.chunk_worker import ChunkedDocument, DocumentChunker
+from rag.ingest.fingerprint import average_words
+from rag.ingest.ingest import ingest
 from rag.settings import Settings
 from tests.support.ingesting import write_book
 
@@ -82,9 +82,9 @@ def settings_of(content: Path, data: Path, server: Served) -> Settings:
 
 def texts_of(content: Path) -> tuple[list[str], int]:
     """Every text that the ingest embeds, and the number of chunks they are of."""
-    cutter = Cutter(500, 50, windowed=True, language="english", average_words=average_words(500))
+    cutter = DocumentChunker(500, 50, windowed=True, language="english", average_words=average_words(500))
     cut = [cutter.cut(source) for source in scan(content, Site()).sources]
-    documents = [document for document in cut if isinstance(document, CutDocument)]
+    documents = [document for document in cut if isinstance(document, ChunkedDocument)]
     texts = [text for document in documents for text in document.every_text()]
     return list(dict.fromkeys(texts)), sum(len(document.chunks) for document in documents)
 

@@ -7,9 +7,9 @@ import math
 import time
 
 from benchmarks.figures import Figure
-from rag import tokens
-from rag.book.chunking import split
-from rag.book.markdown import outline, page_of
+from rag.markdown.chunking import split
+from rag.markdown.parser import outline, page_of
+from rag.text import tokens
 from rag.types import Document
 from tests.support.constructs import CONSTRUCTS
 

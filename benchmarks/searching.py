@@ -21,25 +21,25 @@ import numpy as np
 import qdrant_edge as qe
 
 from benchmarks.figures import Figure
-from rag.answers.answer_cache import MemoryAnswers, SharedAnswers
-from rag.answers.budget import Unlimited
-from rag.answers.chat import Chat
-from rag.book.chunking import CHUNKER_VERSION
-from rag.book.routes import Site
+from rag.chat.answer_cache import MemoryAnswers, SharedAnswers
+from rag.chat.budget import Unlimited
+from rag.chat.chat import Chat
+from rag.corpus.routes import Site
 from rag.embedding.base import Vectors
 from rag.embedding.local import NoEmbedder
 from rag.generation.extractive import ExtractiveGenerator
 from rag.health import Upstreams
-from rag.lexical import Lexicon
-from rag.memory import settle
+from rag.markdown.chunking import CHUNKER_VERSION
+from rag.memory import freeze_gc
 from rag.pipeline import Book, Pipeline, Worker
 from rag.resilience import CircuitBreaker
-from rag.search.retrieval import Retriever
+from rag.retrieval.retriever import Retriever
 from rag.store.base import IndexConfig, IndexedChunk, IndexedWindow
+from rag.store.chunk_cache import ChunkCache
 from rag.store.edge import EdgeStore, edge_writer_for
-from rag.store.known import Known
-from rag.store.search import Answer, Ask
+from rag.store.queries import Query, QueryResult
 from rag.store.shard import Shard, request
+from rag.text.bm25 import Bm25Encoder
 from rag.types import Chunk, DocumentRecord
 
 SIZES, LARGE = (1_000, 10_000), 100_000
@@ -92,7 +92,7 @@ async def searches(data: Path, count: int) -> tuple[float, float]:
         pipeline = _pipeline(store, data)  # knows nothing of what the first one was asked
         for question in others:
             await pipeline.search(question, 5)
-        settle()  # as the application does before it serves
+        freeze_gc()  # as the application does before it serves
         engine = _shard(store)._shard
         for number, question in enumerate(questions):
             began = time.perf_counter()
@@ -106,7 +106,7 @@ async def searches(data: Path, count: int) -> tuple[float, float]:
     return statistics.median(whole), statistics.median(bare)
 
 
-async def _batches(pipeline: Pipeline, store: EdgeStore, questions: Sequence[str]) -> list[list[Sequence[Ask]]]:
+async def _batches(pipeline: Pipeline, store: EdgeStore, questions: Sequence[str]) -> list[list[Sequence[Query]]]:
     """What the engine is asked for each of the questions."""
     await pipeline.search("What is the first question?", 5)  # loads and calibrates
     assert store._reader is not None
@@ -114,10 +114,10 @@ async def _batches(pipeline: Pipeline, store: EdgeStore, questions: Sequence[str
     store._reader.shard = watched  # type: ignore[assignment]
     made = []
     for question in questions:
-        watched.batches, store._reader.known = [], Known()
+        watched.batches, store._reader.cache = [], ChunkCache()
         await pipeline.search(question, 5)
         made.append(watched.batches)
-    store._reader.shard, store._reader.known = watched.shard, Known()
+    store._reader.shard, store._reader.cache = watched.shard, ChunkCache()
     return made
 
 
@@ -134,9 +134,9 @@ class _Watched:
     """The shard, remembering what it was asked."""
 
     def __init__(self, shard: Shard) -> None:
-        self.shard, self.batches = shard, list[Sequence[Ask]]()
+        self.shard, self.batches = shard, list[Sequence[Query]]()
 
-    def ask(self, batch: Sequence[Ask]) -> list[Answer]:
+    def ask(self, batch: Sequence[Query]) -> list[QueryResult]:
         self.batches.append(batch)
         return self.shard.ask(batch)
 
@@ -160,13 +160,13 @@ def _pipeline(store: EdgeStore, data: Path) -> Pipeline:
         worker=Worker((), {}),
         data_dir=data,
         upstreams=Upstreams(chat.model, chat.embeddings, CircuitBreaker("store"), None),
-        made_now=lambda _: True,
+        matches_settings=lambda _: True,
     )
 
 
 async def fill(data: Path, chunks: int) -> None:
     config = IndexConfig(f"embedder=drawn chunker={CHUNKER_VERSION}", _DIMENSIONS, "english", 80.0)
-    lexicon, chance = Lexicon(config.language, config.average_words), random.Random(1)
+    lexicon, chance = Bm25Encoder(config.language, config.average_words), random.Random(1)
     async with edge_writer_for(data)(config) as writer:
         for page in range(chunks // _PER_PAGE):
             made = [_chunk(page, number, lexicon, chance) for number in range(_PER_PAGE)]
@@ -174,7 +174,7 @@ async def fill(data: Path, chunks: int) -> None:
         await writer.publish()
 
 
-def _chunk(page: int, number: int, lexicon: Lexicon, chance: random.Random) -> IndexedChunk:
+def _chunk(page: int, number: int, lexicon: Bm25Encoder, chance: random.Random) -> IndexedChunk:
     halves = [" ".join(_text(chance, 40)) + "." for _ in range(2)]
     text = " ".join(halves)
     chunk = Chunk(

@@ -32,8 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def chunks(options: argparse.Namespace) -> int:
-    from rag.book.routes import Site
-    from rag.commands import chunks_command
+    from rag.cli import chunks as chunks_command
+    from rag.corpus.routes import Site
     from rag.settings import Settings
 
     settings = Settings.load()
@@ -48,20 +48,21 @@ def chunks(options: argparse.Namespace) -> int:
 
 def ingest(options: argparse.Namespace) -> int:
     from rag.build import build_ingestion
-    from rag.commands import ingest_command
+    from rag.cli import ingest as ingest_command
     from rag.settings import Settings
 
     return ingest_command.run(build_ingestion(Settings.load()), options)
 
 
 def ask(options: argparse.Namespace) -> int:
-    from rag.commands import ask_command
+    from rag.cli import ask as ask_command
 
     return ask_command.run_ask(options.question, as_json=options.json)
 
 
 def search(options: argparse.Namespace) -> int:
-    from rag.commands import ask_command, eval_command
+    from rag.cli import ask as ask_command
+    from rag.cli import eval as eval_command
 
     if options.batch is not None:
         return eval_command.run_batch(options.batch, options.k)
@@ -69,7 +70,7 @@ def search(options: argparse.Namespace) -> int:
 
 
 def evaluate(options: argparse.Namespace) -> int:
-    from rag.commands import eval_command
+    from rag.cli import eval as eval_command
 
     return eval_command.run_eval(options)
 
@@ -82,31 +83,31 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     command = commands.add_parser("chunks", help="print every chunk of the book as a JSON line")
     command.set_defaults(run=chunks)
     if chosen == "chunks":
-        from rag.commands import chunks_command
+        from rag.cli import chunks as chunks_command
 
         chunks_command.add_arguments(command)
     command = commands.add_parser("ingest", help="bring the index to the state of the book")
     command.set_defaults(run=ingest)
     if chosen == "ingest":
-        from rag.commands import ingest_command
+        from rag.cli import ingest as ingest_command
 
         ingest_command.add_arguments(command)
     command = commands.add_parser("ask", help="ask the book a question")
     command.set_defaults(run=ask)
     if chosen == "ask":
-        from rag.commands import ask_command
+        from rag.cli import ask as ask_command
 
         ask_command.add_ask_arguments(command)
     command = commands.add_parser("search", help="show the passages a question would be answered from")
     command.set_defaults(run=search)
     if chosen == "search":
-        from rag.commands import ask_command
+        from rag.cli import ask as ask_command
 
         ask_command.add_search_arguments(command)
     command = commands.add_parser("eval", help="judge retrieval and answers on a file of questions")
     command.set_defaults(run=evaluate)
     if chosen == "eval":
-        from rag.commands import eval_command
+        from rag.cli import eval as eval_command
 
         eval_command.add_arguments(command)
     return parser.parse_args(arguments)

@@ -14,31 +14,31 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from rag.answers.answer_cache import AnswerStore, MemoryAnswers, SharedAnswers
-from rag.answers.budget import DailyBudget, TokenBudget, Unlimited
-from rag.answers.chat import Chat
-from rag.answers.conversation import Conversations, MemoryConversations
-from rag.book.routes import Site
+from rag.chat.answer_cache import AnswerStore, MemoryAnswers, SharedAnswers
+from rag.chat.budget import DailyBudget, TokenBudget, Unlimited
+from rag.chat.chat import Chat
+from rag.chat.sessions import MemorySessions, Sessions
+from rag.corpus.routes import Site
 from rag.embedding.base import Embedder
 from rag.embedding.cache import CachedEmbedder
 from rag.embedding.local import LocalEmbedder, NoEmbedder
 from rag.generation.extractive import ExtractiveGenerator
 from rag.health import Upstreams
-from rag.ingest.job_board import Board
-from rag.ingest.prices import EMBEDDING_PRICES
+from rag.ingest.job_snapshot import JobCoordinator
+from rag.ingest.plan import EMBEDDING_PRICES
 from rag.pipeline import Book, Pipeline, Worker
 from rag.resilience import PROBE_SECONDS, CircuitBreaker, Timeouts
-from rag.search.retrieval import Retriever
+from rag.retrieval.retriever import Retriever
 from rag.settings import Settings
 from rag.store.base import IndexConfig, VectorStore, WriterFactory
 from rag.store.edge import EdgeStore, edge_writer_for
 
 if TYPE_CHECKING:
     from rag.generation.openai import OpenAIGenerator
-    from rag.ingest.parts import Ingestion
-    from rag.ingest.recipe import Recipe
+    from rag.ingest.fingerprint import IndexFingerprint
+    from rag.ingest.prepare import Ingestion
     from rag.openai_client import OpenAIClient
-    from rag.shared.link import Link
+    from rag.redis.connection import RedisConnection
 
 READ_SECONDS = 3.5  # for one call to a Qdrant server that a reader waits for, repetitions included
 INGEST_COMMAND = (sys.executable, "-m", "rag", "ingest", "--events")
@@ -57,7 +57,7 @@ def build_pipeline(settings: Settings, *, timeouts: Timeouts | None = None) -> P
         store=CircuitBreaker("store"),
         check=client.check if client else None,
     )
-    store, _ = _store(settings, preload=True, breaker=upstreams.store)
+    store, _ = _store(settings, page_warmer=True, breaker=upstreams.store)
     cached = CachedEmbedder(embedder)
     extractive = ExtractiveGenerator(cached, upstreams.embeddings, least=timeouts.fallback)
     shared = _shared(settings, "answers, token budget and ingests")
@@ -80,9 +80,9 @@ def build_pipeline(settings: Settings, *, timeouts: Timeouts | None = None) -> P
         worker=Worker(INGEST_COMMAND, worker_environment(settings)),
         data_dir=settings.data_dir,
         upstreams=upstreams,
-        made_now=_made_now(settings, cached),
+        matches_settings=_matches_settings(settings, cached),
         top_k=settings.top_k,
-        board=_board(settings, shared),
+        coordinator=_coordinator(settings, shared),
     )
 
 
@@ -95,7 +95,7 @@ def build_retriever(settings: Settings) -> tuple[VectorStore, Embedder, Retrieve
 
 def build_ingestion(settings: Settings) -> "Ingestion":
     """The parts of an ingest: for the worker and the command line."""
-    from rag.ingest.parts import Ingestion
+    from rag.ingest.prepare import Ingestion
 
     store, writer_for = _store(settings)
     paid = settings.uses_openai_embeddings and settings.openai_base_url is None
@@ -131,50 +131,50 @@ def _as_variable(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def build_conversations(settings: Settings) -> Conversations:
+def build_sessions(settings: Settings) -> Sessions:
     """Where the sessions of readers are kept."""
     exchanges, ttl = settings.max_context_messages, settings.session_ttl_minutes * 60.0
     shared = _shared(settings, "conversations")
     if shared is None:
-        return MemoryConversations(exchanges=exchanges, ttl=ttl)
-    from rag.shared.conversations import RedisConversations
+        return MemorySessions(exchanges=exchanges, ttl=ttl)
+    from rag.redis.sessions import RedisSessions
 
-    return RedisConversations(shared, exchanges=exchanges, ttl=ttl)
+    return RedisSessions(shared, exchanges=exchanges, ttl=ttl)
 
 
-def _shared(settings: Settings, what: str) -> "Link | None":
+def _shared(settings: Settings, what: str) -> "RedisConnection | None":
     """Redis, where several processes share what they must."""
     if settings.redis_url is None:
         return None
-    from rag.shared.link import Link
+    from rag.redis.connection import RedisConnection
 
-    return Link(settings.redis_url.get_secret_value(), what)
+    return RedisConnection(settings.redis_url.get_secret_value(), what)
 
 
-def _answers(shared: "Link | None") -> AnswerStore:
+def _answers(shared: "RedisConnection | None") -> AnswerStore:
     if shared is None:
         return MemoryAnswers()
-    from rag.shared.answers import RedisAnswers
+    from rag.redis.answers import RedisAnswers
 
     return RedisAnswers(shared)
 
 
-def _board(settings: Settings, shared: "Link | None") -> Board | None:
+def _coordinator(settings: Settings, shared: "RedisConnection | None") -> JobCoordinator | None:
     if shared is None:
         return None
-    from rag.shared.board import RedisBoard
+    from rag.redis.jobs import RedisJobCoordinator
 
     here = f"{socket.gethostname()} {settings.data_dir.resolve()}"
     index = f"{settings.qdrant_url} {settings.qdrant_collection}" if settings.qdrant_url else here
-    return RedisBoard(shared, hashlib.sha256(index.encode()).hexdigest()[:16])
+    return RedisJobCoordinator(shared, hashlib.sha256(index.encode()).hexdigest()[:16])
 
 
 def _store(
-    settings: Settings, *, preload: bool = False, breaker: CircuitBreaker | None = None
+    settings: Settings, *, page_warmer: bool = False, breaker: CircuitBreaker | None = None
 ) -> tuple[VectorStore, WriterFactory]:
     """`breaker` keeps readers from a server that does not answer."""
     if settings.qdrant_url is None:
-        return EdgeStore(settings.data_dir, preload=preload), edge_writer_for(settings.data_dir)
+        return EdgeStore(settings.data_dir, page_warmer=page_warmer), edge_writer_for(settings.data_dir)
     from rag.store.server import ServerStore
     from rag.store.server_writer import server_writer_for
 
@@ -214,12 +214,12 @@ def _generator(settings: Settings, client: "OpenAIClient | None", timeouts: Time
     return OpenAIGenerator(client, model=settings.openai_chat_model, timeouts=timeouts)
 
 
-def _budget(settings: Settings, shared: "Link | None") -> TokenBudget:
+def _budget(settings: Settings, shared: "RedisConnection | None") -> TokenBudget:
     if settings.daily_token_budget is None:
         return Unlimited()
     if shared is None:
         return DailyBudget(settings.daily_token_budget)
-    from rag.shared.budget import RedisBudget
+    from rag.redis.budget import RedisBudget
 
     return RedisBudget(shared, settings.daily_token_budget)
 
@@ -238,28 +238,28 @@ def _free(settings: Settings) -> float | None:
     return None if settings.uses_openai_embeddings else 0.0
 
 
-def _made_now(settings: Settings, embedder: Embedder) -> Callable[[IndexConfig], bool]:
+def _matches_settings(settings: Settings, embedder: Embedder) -> Callable[[IndexConfig], bool]:
     """Whether an index was made with today's settings, as far as they can tell without reading the book."""
 
-    def made_now(config: IndexConfig) -> bool:
+    def matches_settings(config: IndexConfig) -> bool:
         names = [embedder.fingerprint, *([] if settings.uses_openai_embeddings else [NoEmbedder().fingerprint])]
-        return any(_recipe(settings, name, config).made(config) for name in names)
+        return any(_fingerprint(settings, name, config).matches(config) for name in names)
 
-    return made_now
+    return matches_settings
 
 
-def _recipe(settings: Settings, embedder: str, config: IndexConfig) -> "Recipe":
-    from rag.book.chunking import CHUNKER_VERSION
-    from rag.book.windows import WINDOWS_VERSION
-    from rag.ingest.recipe import Recipe, average_words
-    from rag.lexical import LEXICON_VERSION
+def _fingerprint(settings: Settings, embedder: str, config: IndexConfig) -> "IndexFingerprint":
+    from rag.ingest.fingerprint import IndexFingerprint, average_words
+    from rag.markdown.chunking import CHUNKER_VERSION
+    from rag.markdown.windows import WINDOWS_VERSION
+    from rag.text.bm25 import BM25_VERSION
 
-    return Recipe(
+    return IndexFingerprint(
         embedder=embedder,
         dimensions=config.dimensions,
         chunker=f"{CHUNKER_VERSION}:{settings.chunk_tokens}:{settings.chunk_overlap_tokens}",
         windows=WINDOWS_VERSION if settings.embed_windows else "off",
-        lexicon=LEXICON_VERSION,
+        encoder=BM25_VERSION,
         words=average_words(settings.chunk_tokens),
         language=settings.book_language or config.language,
         detected=settings.book_language is None,

@@ -9,7 +9,7 @@ _LARGE = 2**20
 _ARENAS = 2
 
 
-def hoard_little() -> None:
+def limit_malloc_arenas() -> None:
     """Blocks of a megabyte and more go back to the system when they are freed, and dozens of threads share few arenas:
     glibc would learn to keep 32 MB blocks for next time, in each thread's own. To be called before threads begin.
     """
@@ -19,14 +19,14 @@ def hoard_little() -> None:
         library.mallopt(_ARENA_MAX, _ARENAS)
 
 
-def settle() -> None:
+def freeze_gc() -> None:
     """Everything that is loaded now stays. The collector would walk through all of it again and again, a fifth of a
     second each time, while every reader waits.
     """
     gc.freeze()
 
 
-def give_back() -> None:
+def malloc_trim() -> None:
     """To the system, what the allocator would keep for a need that does not come again. Elsewhere than on glibc nothing
     happens.
     """

@@ -11,27 +11,26 @@ from types import TracebackType
 from typing import Self
 
 import rag
-from rag.answers import chat as chatting
-from rag.answers.answer_cache import answer_key
-from rag.answers.chat import Asked, Chat, valid_question
-from rag.answers.examples import example_questions
-from rag.answers.prompt import CONTEXT_WINDOW, prompt_version
-from rag.answers.talk import events as talk_events
-from rag.answers.talk import reply, talk_of
-from rag.book.corpus import Scan, scan
-from rag.book.routes import Site
+from rag.chat import chat as chatting
+from rag.chat.answer_cache import answer_key
+from rag.chat.chat import Chat, ChatRequest, valid_question
+from rag.chat.prompt import CONTEXT_WINDOW, prompt_version
+from rag.chat.suggestions import example_questions
+from rag.chat.talk import events as talk_events
+from rag.chat.talk import reply, talk_of
+from rag.corpus.routes import Site
+from rag.corpus.scan import Scan, scan
 from rag.embedding.base import Embedder
 from rag.errors import ContentError, IndexEmpty, ModelError, RagError, StoreUnavailable
 from rag.events import ChatEvent, Planned
-from rag.health import CHECK_SECONDS, Upstreams
-from rag.ingest import planning
-from rag.ingest.job_board import Board
+from rag.health import CHECK_SECONDS, DocumentStatus, HealthStatus, IndexState, Mode, Upstreams, document_states
+from rag.ingest.job_snapshot import JobCoordinator
 from rag.ingest.jobs import IngestJobs
-from rag.language.languages import language_of
+from rag.ingest.plan import dry_run
 from rag.resilience import Deadline, close_all
-from rag.search.outline import in_book_order
-from rag.status import DocumentStatus, IndexState, Mode, Status, document_states
+from rag.retrieval.outline import in_book_order
 from rag.store.base import IndexConfig, VectorStore
+from rag.text.languages import language_of
 from rag.types import DocumentRecord, Exchange, IndexInfo, Page, Retrieval
 
 _log = logging.getLogger(__name__)
@@ -63,7 +62,7 @@ class Worker:
 
 
 @dataclass(slots=True)
-class _Reading:
+class _PublishedIndex:
     """What is worth remembering of one published index."""
 
     info: IndexInfo
@@ -74,7 +73,7 @@ class _Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class _Checked:
+class _HealthCheck:
     at: float
     store: bool
     model: bool
@@ -83,7 +82,7 @@ class _Checked:
 
 
 class Pipeline:
-    """`made_now` says whether an index was made with today's settings. `worker` starts an ingest that tells its
+    """`matches_settings` says whether an index was made with today's settings. `worker` starts an ingest that tells its
     events.
     """
 
@@ -97,20 +96,20 @@ class Pipeline:
         worker: Worker,
         data_dir: Path,
         upstreams: Upstreams,
-        made_now: Callable[[IndexConfig], bool],
+        matches_settings: Callable[[IndexConfig], bool],
         top_k: int = 5,
-        board: Board | None = None,
+        coordinator: JobCoordinator | None = None,
     ) -> None:
         self._book, self._store, self._embedder, self._chat = book, store, embedder, chat
         self._worker = worker
-        self._upstreams, self._made_now, self._top_k = upstreams, made_now, top_k
+        self._upstreams, self._matches_settings, self._top_k = upstreams, matches_settings, top_k
         self.jobs = IngestJobs(
-            worker.command, data_dir, environment=worker.environment, on_published=self.refresh, board=board
+            worker.command, data_dir, environment=worker.environment, on_published=self.refresh, coordinator=coordinator
         )
         self.mode: Mode = "offline" if chat.generator is chat.extractive else "openai"
-        self._reading: _Reading | None = None
+        self._published: _PublishedIndex | None = None
         self._refreshed = 0.0
-        self._checked: _Checked | None = None
+        self._checked: _HealthCheck | None = None
         self._checking = asyncio.Lock()
         self._opening: asyncio.Task[None] | None = None
         if (probe := upstreams.embeddings.probe) is not None:
@@ -120,7 +119,7 @@ class Pipeline:
     def title(self) -> str:
         if self._book.title:
             return self._book.title
-        return self._reading.chapters[0] if self._reading and self._reading.chapters else TITLE
+        return self._published.chapters[0] if self._published and self._published.chapters else TITLE
 
     async def open(self) -> None:
         """Opens what is there, and reads what the first question would wait for. A store or a model that is down is
@@ -129,7 +128,7 @@ class Pipeline:
         try:
             async with asyncio.timeout(OPEN_SECONDS if self._upstreams.store.probe else None):
                 await self._store.open()
-                self._reading = await self._load()
+                self._published = await self._load()
         except RagError as error:
             _log.warning("%s", error.message)
         except TimeoutError:
@@ -145,9 +144,9 @@ class Pipeline:
 
     async def warm_up(self) -> None:
         """Learns of a hosted embedding model what every question needs. What fails is learnt beside a question."""
-        if self._upstreams.embeddings.probe is not None and self._reading is not None:
+        if self._upstreams.embeddings.probe is not None and self._published is not None:
             with suppress(RagError):
-                if await self._has_vectors(self._reading.config, Deadline()):
+                if await self._has_vectors(self._published.config, Deadline()):
                     await self._chat.retriever.calibrate()
 
     async def close(self) -> None:
@@ -195,17 +194,17 @@ class Pipeline:
         """
         deadline = Deadline(self._chat.timeouts.question)
         asked_for = valid_question(question)
-        reading = await self._read_in_time(deadline)
+        published = await self._read_in_time(deadline)
         talk = talk_of(asked_for)
         if talk is not None and not selection:
             return talk_events(
-                reply(talk, self.title, await self._examples(reading, talk.language) or await self.examples())
+                reply(talk, self.title, await self._examples(published, talk.language) or await self.examples())
             )
         k, window = top_k or self._top_k, context_window or CONTEXT_WINDOW
         own = bool(history or selection or page)
-        index = (reading.info.fingerprint, reading.info.built_at)
+        index = (published.info.fingerprint, published.info.built_at)
         state = (*index, self._chat.generator.name, prompt_version(), rag.__version__, self.title, k, window)
-        asked = Asked(
+        asked = ChatRequest(
             question=asked_for,
             title=self.title,
             history=tuple(history),
@@ -213,8 +212,8 @@ class Pipeline:
             page=page,
             k=k,
             context_window=window,
-            outline=reading.chapters,
-            vectors=await self._has_vectors(reading.config, deadline),
+            outline=published.chapters,
+            vectors=await self._has_vectors(published.config, deadline),
             deadline=deadline,
             key=None if own or fresh or self.mode == "offline" else answer_key(asked_for, *state),
         )
@@ -223,25 +222,25 @@ class Pipeline:
     async def search(self, query: str, k: int) -> Retrieval:
         """The retrieval alone. Raises as `chat` does."""
         deadline = Deadline(self._chat.timeouts.question)
-        reading = await self._read_in_time(deadline)
-        vectors = await self._has_vectors(reading.config, deadline)
-        asked = Asked(valid_question(query), self.title, k=k, vectors=vectors, deadline=deadline)
+        published = await self._read_in_time(deadline)
+        vectors = await self._has_vectors(published.config, deadline)
+        asked = ChatRequest(valid_question(query), self.title, k=k, vectors=vectors, deadline=deadline)
         return await chatting.search(self._chat, asked)
 
     async def examples(self) -> list[str]:
         """Questions to begin with, from the book's own headings, that find something; none without an index."""
         try:
-            reading = await self._read()
+            published = await self._read()
         except RagError:
             return []
-        sample = " ".join(f"{record.title} {record.lead}" for record in reading.records)[:SAMPLE_CHARACTERS]
-        return await self._examples(reading, language_of(sample) or "en")
+        sample = " ".join(f"{record.title} {record.lead}" for record in published.records)[:SAMPLE_CHARACTERS]
+        return await self._examples(published, language_of(sample) or "en")
 
-    async def _examples(self, reading: _Reading, language: str) -> list[str]:
-        if not reading.examples.get(language):
-            likely = example_questions(reading.records, language, EXAMPLES * 3, EXAMPLES)
-            reading.examples[language] = [question for question in likely if await self._finds(question)][:EXAMPLES]
-        return reading.examples[language]
+    async def _examples(self, published: _PublishedIndex, language: str) -> list[str]:
+        if not published.examples.get(language):
+            likely = example_questions(published.records, language, EXAMPLES * 3, EXAMPLES)
+            published.examples[language] = [question for question in likely if await self._finds(question)][:EXAMPLES]
+        return published.examples[language]
 
     async def _finds(self, question: str) -> bool:
         try:
@@ -249,7 +248,7 @@ class Pipeline:
         except RagError:
             return False
 
-    async def _read_in_time(self, deadline: Deadline) -> _Reading:
+    async def _read_in_time(self, deadline: Deadline) -> _PublishedIndex:
         """As `_read`; a server that takes longer than a search may is StoreUnavailable. An index of this machine is
         waited for, however large.
         """
@@ -262,29 +261,29 @@ class Pipeline:
             self._upstreams.record_silent_store()
             raise StoreUnavailable("The index did not answer in time.") from None
 
-    async def _read(self) -> _Reading:
+    async def _read(self) -> _PublishedIndex:
         """The published index; a newer one is taken up. Raises IndexEmpty, IndexMismatch, StoreUnavailable."""
         now = time.monotonic()
-        if self._reading is None or now - self._refreshed >= REFRESH_EVERY:
+        if self._published is None or now - self._refreshed >= REFRESH_EVERY:
             changed = await self._store.refresh()
             self._refreshed = now
-            if changed or self._reading is None or self._stale_reading(await self._store.info()):
-                self._reading = await self._load()
-        if self._reading is None:
+            if changed or self._published is None or self._is_stale(await self._store.info()):
+                self._published = await self._load()
+        if self._published is None:
             raise IndexEmpty(self._why_empty())
-        return self._reading
+        return self._published
 
-    def _stale_reading(self, info: IndexInfo) -> bool:
+    def _is_stale(self, info: IndexInfo) -> bool:
         """On a server the index changes without being replaced."""
-        return self._reading is None or self._reading.info != info
+        return self._published is None or self._published.info != info
 
-    async def _load(self) -> _Reading | None:
+    async def _load(self) -> _PublishedIndex | None:
         config = await self._store.config()
         if config is None:
             return None
         info, records = await self._store.info(), await self._store.documents()
         chapters = [record.title for record in in_book_order(records)]
-        return _Reading(info, config, records, chapters) if info.chunks else None
+        return _PublishedIndex(info, config, records, chapters) if info.chunks else None
 
     def _why_empty(self) -> str:
         running, latest = self.jobs.running(), self.jobs.latest()
@@ -318,7 +317,7 @@ class Pipeline:
     async def _probe_embeddings(self, probe: Callable[[], Awaitable[None]]) -> None:
         """Vectors of another length than the index has are of no use. Raises ModelError."""
         await probe()
-        config = self._reading.config if self._reading else None
+        config = self._published.config if self._published else None
         same = config is not None and f"embedder={self._embedder.fingerprint} " in f"{config.fingerprint} "
         if config is not None and same and self._embedder.dimensions not in (0, config.dimensions):
             raise ModelError(
@@ -331,7 +330,7 @@ class Pipeline:
         """Takes up a newly published index at once; one that cannot be read leaves the one before."""
         await self._store.refresh()
         self._checked = None
-        self._reading = await self._load()
+        self._published = await self._load()
         self._upstreams.run(self.warm_up())
 
     async def plan(self, *, force: bool = False, path: str | None = None) -> Planned:
@@ -340,7 +339,7 @@ class Pipeline:
         with suppress(RagError):
             await self._store.refresh()
         await self._store.info()
-        return await planning.plan(self._worker.command, self._worker.environment, force=force, path=path)
+        return await dry_run(self._worker.command, self._worker.environment, force=force, path=path)
 
     def check_path(self, path: str | None) -> None:
         """Raises ContentError for a path that leaves the content folder."""
@@ -356,13 +355,13 @@ class Pipeline:
         if self.jobs.running() is not None:
             return False
         try:
-            reading = await self._read()
+            published = await self._read()
         except StoreUnavailable:
             raise
         except RagError:
             return True
         changed = [item for item in await self.documents() if item.status in ("new", "changed", "removed")]
-        return bool(changed) or not self._made_now(reading.config)
+        return bool(changed) or not self._matches_settings(published.config)
 
     async def documents(self) -> list[DocumentStatus]:
         """Every document that is in the index or in the folder. Raises StoreUnavailable, ContentError."""
@@ -386,14 +385,14 @@ class Pipeline:
 
     # Watching
 
-    async def status(self) -> Status:
+    async def status(self) -> HealthStatus:
         """Really checked, within two seconds; what was found is kept for one."""
         async with self._checking:
             if self._checked is None or time.monotonic() - self._checked.at >= CHECK_KEPT:
                 self._checked = await self._check()
             checked = self._checked
         down = self._upstreams.down(models_answer=checked.model, store_answers=checked.store)
-        return Status(
+        return HealthStatus(
             store_connected="store" not in down,
             model_connected=self._upstreams.has_models and not {"chat", "embeddings"} & set(down),
             down=down,
@@ -409,11 +408,11 @@ class Pipeline:
             return "building"
         if config is None:
             return "empty"
-        return "ready" if self._made_now(config) else "stale"
+        return "ready" if self._matches_settings(config) else "stale"
 
-    async def _check(self) -> _Checked:
+    async def _check(self) -> _HealthCheck:
         (store, info, config), model = await asyncio.gather(self._look_at_store(), self._upstreams.check_models())
-        return _Checked(time.monotonic(), store, model, info, config)
+        return _HealthCheck(time.monotonic(), store, model, info, config)
 
     async def _look_at_store(self) -> tuple[bool, IndexInfo, IndexConfig | None]:
         try:

@@ -18,8 +18,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import quote
 
-from rag.language.snippets import snippet
-
 Role = Literal["system", "user", "assistant"]
 
 _FRAGMENT_SAFE = "-._~!$&'()*+,;=:@/?"  # RFC 3986, section 3.5
@@ -189,9 +187,9 @@ class Passage:
         return " › ".join(self.heading_path)
 
     @property
-    def snippet(self) -> str:
-        """Plain text from below its heading, at most 300 characters on one line."""
-        return snippet(self.text[self.inner.offset :] if self.inner else self.text)
+    def section_text(self) -> str:
+        """Its Markdown from the heading of the evidence on."""
+        return self.text[self.inner.offset :] if self.inner else self.text
 
 
 @dataclass(frozen=True, slots=True)

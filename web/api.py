@@ -20,15 +20,15 @@ from starlette.types import Receive, Scope, Send
 import rag
 from rag.errors import RagError
 from rag.settings import Settings
-from web.access import trusted_proxies
-from web.envelope import Envelope, Guard, TrustedProxies
+from web.auth import trusted_proxies
+from web.middleware import BodyLimitMiddleware, RequestContextMiddleware, TrustedProxies
 from web.problems import Problem, internal, method_not_allowed, not_found, problem_of
 from web.routes import admin_routes, operator_routes, reader_routes
 from web.services import Services
-from web.static_files import widget_routes
+from web.widget import widget_routes
 
 if TYPE_CHECKING:
-    from web.mcp_tools import McpEndpoint
+    from web.mcp import McpEndpoint
 
 DESCRIPTION = "Ask a book written in Markdown: streamed answers, every claim linked to the heading it came from."
 SWAGGER_FILES = Path(fastapi_swagger.__file__).parent / "resources"
@@ -73,15 +73,15 @@ def create_app(services: Services) -> FastAPI:
 def _mcp_endpoint(services: Services) -> "McpEndpoint | None":
     if not services.settings.mcp_server:
         return None
-    from web.mcp_tools import McpEndpoint  # a second of imports that most starts do without
+    from web.mcp import McpEndpoint  # a second of imports that most starts do without
 
-    return McpEndpoint(services.asking, services.limits)
+    return McpEndpoint(services.chat_service, services.limits)
 
 
 def _add_middleware(app: FastAPI, services: Services) -> None:
     """Outermost last. CORSMiddleware is there even without origins: Gradio would reflect any origin otherwise."""
     settings = services.settings
-    app.add_middleware(Guard, limits=services.limits)
+    app.add_middleware(BodyLimitMiddleware, limits=services.limits)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=allowed_origins(settings),
@@ -90,7 +90,7 @@ def _add_middleware(app: FastAPI, services: Services) -> None:
         expose_headers=["retry-after", "x-request-id"],
         max_age=3600,
     )
-    app.add_middleware(Envelope)
+    app.add_middleware(RequestContextMiddleware)
     app.add_middleware(TrustedProxies, trusted=trusted_proxies(settings))
 
 

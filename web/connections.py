@@ -18,7 +18,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from web.access import client_key
+from web.auth import client_key
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from collections.abc import Collection
 from types import TracebackType
 from typing import Any
 
-from web.envelope import request_id
+from web.middleware import request_id
 
 _USERINFO = re.compile(r"(?<=://)[^\s/?#\"'<>@]{1,512}(?:@[^\s/?#\"'<>@]{1,512}){0,8}@")
 _KEY_LIKE = re.compile(r"\b(?:sk|pk)-[\w\-*.]{8,}|\b(?i:bearer) [\w\-*.~+/=]{4,}")

@@ -8,7 +8,7 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class QuestionOutcome:
     """One question as measured: what became of it, milliseconds and tokens."""
 
     outcome: str
@@ -48,7 +48,7 @@ class Metrics:
         self.chunks = Gauge("index_chunks", "Chunks in the published index", registry=self.registry)
         self.documents = Gauge("index_documents", "Documents in the published index", registry=self.registry)
 
-    def asked(self, asked: Asked, surface: str) -> None:
+    def asked(self, asked: QuestionOutcome, surface: str) -> None:
         self.questions.labels(asked.outcome, surface).inc()
         if asked.first_token_ms is not None:
             self.first_token.observe(asked.first_token_ms / 1e3)

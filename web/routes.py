@@ -11,27 +11,29 @@ from starlette.responses import JSONResponse
 
 import rag
 from rag.ingest.job_snapshot import JobSnapshot
-from web.chat import Conversation, client_of, open_chat, wants_json, whole_answer, wire_events
-from web.ingest import document_of, plan_of, status_of
+from web.chat_service import ChatSession, caller_of, open_chat, wants_json, whole_answer, wire_events
 from web.problems import Problem
-from web.services import Services
-from web.sse import EventStream
-from web.wire import (
+from web.schemas import (
     VISIBLE,
     ChatAnswer,
-    ChatRequest,
+    ChatBody,
     DocumentList,
-    FeedbackRequest,
+    FeedbackBody,
     Health,
     IndexState,
+    IngestBody,
     IngestPlan,
-    IngestRequest,
     IngestStarted,
     JobStatusOut,
     ProblemOut,
     SearchAnswer,
+    document_of,
     passage_of,
+    plan_of,
+    status_of,
 )
+from web.services import Services
+from web.sse import EventStream
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -86,13 +88,13 @@ def reader_routes(services: Services) -> APIRouter:
             **refusals(400, 401, 408, 409, 413, 415, 422, 429, 500, 502, 503),
         },
     )
-    async def chat(body: ChatRequest, request: Request) -> Response:
+    async def chat(body: ChatBody, request: Request) -> Response:
         """Streams the answer as Server-Sent Events; one object with `stream: false` or `Accept: application/json`."""
-        await services.asking.admit(
-            client_of(request)
+        await services.chat_service.admit(
+            caller_of(request)
         )  # before a session is looked up, or a flood would reach them all
-        place = await Conversation.resume(services.conversations, body)
-        events = await open_chat(services.asking, request, body, place)
+        place = await ChatSession.resume(services.conversations, body)
+        events = await open_chat(services.chat_service, request, body, place)
         request_id: str = request.scope["request_id"]
         if wants_json(request, body):
             answer = await whole_answer(events, place, body.question, request_id)
@@ -109,9 +111,9 @@ def reader_routes(services: Services) -> APIRouter:
             **refusals(400, 408, 413, 415, 422, 429, 500),
         },
     )
-    async def feedback(body: FeedbackRequest, request: Request) -> Response:
+    async def feedback(body: FeedbackBody, request: Request) -> Response:
         """One rating for each answer: the last one counts. No text is kept, neither the question's nor the answer's."""
-        await services.ratings.rate(client_of(request), str(body.message_id), body.rating)
+        await services.ratings.rate(caller_of(request), str(body.message_id), body.rating)
         return Response(status_code=204)
 
     @router.get("/search", summary="The retrieval alone, no model", responses=refusals(401, 409, 422, 429, 500, 503))
@@ -121,7 +123,7 @@ def reader_routes(services: Services) -> APIRouter:
         k: Annotated[int, Query(ge=1, le=50)] = 10,
     ) -> SearchAnswer:
         """Limited apart from the questions, at 60 a minute, so that a search box can use it."""
-        found = await services.asking.search(client_of(request), q, k)
+        found = await services.chat_service.search(caller_of(request), q, k)
         return SearchAnswer(
             query=found.query, grounded=found.grounded, passages=[passage_of(p) for p in found.passages]
         )
@@ -139,7 +141,7 @@ def admin_routes(services: Services) -> APIRouter:
             handle = super().get_route_handler()
 
             async def guarded(request: Request) -> Response:
-                await services.limits.require_admin(services.admin, request.headers, client_of(request).host)
+                await services.limits.require_admin(services.admin, request.headers, caller_of(request).host)
                 return await handle(request)
 
             return guarded
@@ -164,9 +166,9 @@ def admin_routes(services: Services) -> APIRouter:
             **refusals(400, 401, 404, 408, 409, 413, 415, 422, 429, 500, 502, 503),
         },
     )
-    async def ingest(body: IngestRequest | None = None) -> Response:
+    async def ingest(body: IngestBody | None = None) -> Response:
         """Starts the one ingest job, or joins the one that runs. `dry_run` answers with the plan instead."""
-        wanted = body or IngestRequest()
+        wanted = body or IngestBody()
         services.check_path(wanted.content_path)
         if wanted.dry_run:
             plan = await services.pipeline.plan(force=wanted.force_reindex, path=wanted.content_path)

@@ -8,19 +8,18 @@ import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 
-from rag.answers.conversation import Conversations
+from rag.chat.sessions import Sessions
 from rag.errors import IngestRunning, RagError
 from rag.ingest.job_snapshot import JobSnapshot
 from rag.ingest.jobs import Job
 from rag.pipeline import Pipeline
 from rag.resilience import close_all
 from rag.settings import Settings
-from web.access import AdminToken, Limits
-from web.asking import Asking
-from web.figures import Figures
-from web.metrics import Asked, Metrics
+from web.analytics import Ratings, UsageStore
+from web.auth import AdminToken, RateLimits
+from web.chat_service import ChatService
+from web.metrics import Metrics, QuestionOutcome
 from web.problems import Problem
-from web.ratings import Ratings
 
 log = logging.getLogger(__name__)
 
@@ -30,11 +29,11 @@ INGEST_PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0)  # seconds: longer than t
 class Services:
     """One per application. `open` and `close` bracket its life; nothing is read or written before `open`."""
 
-    def __init__(self, settings: Settings, pipeline: Pipeline, conversations: Conversations) -> None:
+    def __init__(self, settings: Settings, pipeline: Pipeline, conversations: Sessions) -> None:
         self.settings, self.pipeline, self.conversations = settings, pipeline, conversations
         self.began = time.monotonic()
         self.metrics = Metrics()
-        self.limits = Limits(
+        self.limits = RateLimits(
             settings.rate_limit,
             settings.rate_limit_api_key,
             [key.get_secret_value() for key in settings.api_keys],
@@ -44,17 +43,17 @@ class Services:
         self.admin = AdminToken(
             settings.admin_token.get_secret_value() if settings.admin_token else None, settings.data_dir
         )
-        self.figures = Figures(settings.data_dir / "figures.sqlite3", keep_questions=settings.keep_questions)
+        self.usage = UsageStore(settings.data_dir / "figures.sqlite3", keep_questions=settings.keep_questions)
         self.gradio_dir = settings.data_dir.resolve() / "gradio"
-        self.ratings = Ratings(self.limits, self.metrics, self.figures)
-        self.asking = Asking(pipeline, self.limits, self.metrics, self.ratings.given, self._asked)
-        self.on_asked: list[Callable[[Asked, str], None]] = [self.figures.asked]
+        self.ratings = Ratings(self.limits, self.metrics, self.usage)
+        self.chat_service = ChatService(pipeline, self.limits, self.metrics, self.ratings.given, self._asked)
+        self.on_asked: list[Callable[[QuestionOutcome, str], None]] = [self.usage.asked]
         self._background: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         await asyncio.to_thread(close_to_others, self.settings.data_dir, self.gradio_dir)
         self.admin.open()
-        self.figures.open()
+        self.usage.open()
         await self.pipeline.open()
         if self.settings.ingest_on_start:
             self._run(self._ingest_when_needed())
@@ -68,12 +67,12 @@ class Services:
             self.pipeline.close,
             self.conversations.close,
             self.limits.close,
-            lambda: asyncio.to_thread(self.figures.close),
+            lambda: asyncio.to_thread(self.usage.close),
         )
 
     def begin_shutdown(self) -> None:
         """Ends every answer under way with its terminal event, and every one that begins from now on."""
-        self.asking.shutting_down.set()
+        self.chat_service.shutting_down.set()
 
     def check_path(self, path: str | None) -> None:
         """Raises ContentError for a path outside the content folder, Problem 404 for one that is not there."""
@@ -95,7 +94,7 @@ class Services:
         self.metrics.chunks.set(status.chunks)
         return self.metrics.text()
 
-    def _asked(self, asked: Asked, question: str) -> None:
+    def _asked(self, asked: QuestionOutcome, question: str) -> None:
         if self.settings.log_questions:
             log.info("asked: %s", question, extra={"fields": {"outcome": asked.outcome}})
         for listener in self.on_asked:

@@ -1,10 +1,13 @@
 """The seam of the embedders: documents and queries are kept apart because models may treat them differently."""
 
-from collections.abc import Sequence
-from typing import Protocol
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rag.errors import RagError
 
 Vectors = NDArray[np.float32]
 
@@ -36,3 +39,27 @@ class Embedder(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+T = TypeVar("T")
+
+
+async def run_bounded(work: Callable[[T], Awaitable[None]], items: Iterable[T], limit: int) -> None:
+    """Awaits `work` on every item, at most `limit` at once. Raises the first RagError after cancelling the others."""
+    waiting: Iterator[T] = iter(items)
+
+    async def worker() -> None:
+        for item in waiting:
+            await work(item)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(limit):
+                group.create_task(worker())
+    except* RagError as failed:
+        raise _first(failed) from None
+
+
+def _first(group: BaseExceptionGroup[RagError]) -> RagError:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from rag.embedding.base import Vectors
-from rag.embedding.batches import run_bounded
+from rag.embedding.base import Vectors, run_bounded
 from rag.errors import ModelError
-from rag.language.scripts import is_latin
-from rag.memory import give_back
+from rag.memory import malloc_trim
+from rag.text.scripts import is_latin
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -176,7 +175,7 @@ def _load(model_path: Path | None, threads: int) -> _Encoder:
         session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
     except Exception:  # noqa: BLE001 - the runtime's exceptions share no base
         raise ModelError("Local embeddings are off: onnxruntime cannot run the model on this machine.") from None
-    give_back()
+    malloc_trim()
     return _Encoder(tokenizer, session)
 
 

@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from rag import tokens
-from rag.embedding.base import Vectors
-from rag.embedding.batches import run_bounded
+from rag.embedding.base import Vectors, run_bounded
 from rag.openai_client import INGEST, ONCE, READER, ModelRefused, OpenAIClient, RetryPolicy
+from rag.text import tokens
 
 MAX_INPUTS = 2048
 MAX_BATCH_TOKENS = 300_000

@@ -28,7 +28,7 @@ class AnswerRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TextDelta:
     """A piece of the answer as it came; a marker may still be split over two.
 
     `answered` is False from the first piece on when the generator says that the book does not hold the answer.
@@ -39,7 +39,7 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class StreamEnd:
     """Always last. `answered` is False when the generator says that the book does not hold the answer."""
 
     finish_reason: Literal["stop", "length"]
@@ -53,7 +53,7 @@ class Generator(Protocol):
         """The model's name, or "extractive"."""
         ...
 
-    def answer(self, request: AnswerRequest) -> AsyncGenerator[Piece | Ended, None]:
+    def answer(self, request: AnswerRequest) -> AsyncGenerator[TextDelta | StreamEnd, None]:
         """Streams the answer. Closing the generator closes the upstream call. Raises ModelError."""
         ...
 

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from rag.language.quotation import Unit, units
-from rag.language.scripts import unspaced, words
+from rag.markdown.units import Unit, units
+from rag.text.scripts import unspaced, words
 from rag.types import Passage
 
 PICKS = 3
@@ -87,7 +87,7 @@ def wants_steps(question: str) -> bool:
     return _STEPS.match(question) is not None
 
 
-def pick(question: str, sources: Sequence[Source], scores: Mapping[Key, float]) -> dict[int, set[int]]:
+def select(question: str, sources: Sequence[Source], scores: Mapping[Key, float]) -> dict[int, set[int]]:
     """Passage number -> the places of the units to quote. `scores` is keyed by (passage number, place)."""
     if wants_steps(question):
         block = _answering_block(sources, scores)

@@ -13,14 +13,13 @@ import numpy as np
 from rag.embedding.base import Embedder, Vectors
 from rag.errors import ModelError
 from rag.generation import excerpts
-from rag.generation.base import AnswerRequest, Ended, Piece
+from rag.generation.base import AnswerRequest, StreamEnd, TextDelta
 from rag.generation.excerpts import Candidate, Source
-from rag.generation.outlines import named_answer, outline_answer
-from rag.generation.wording import wording
-from rag.language import overview
-from rag.language.scripts import legible
-from rag.lexical import Lexicon, detect_language
+from rag.generation.messages import messages, named_answer, outline_answer
 from rag.resilience import CircuitBreaker, Deadline
+from rag.retrieval import overview
+from rag.text.bm25 import Bm25Encoder, detect_language
+from rag.text.scripts import legible
 from rag.types import Exchange, Passage, Retrieval
 
 PASSAGES = 3
@@ -47,15 +46,15 @@ class ExtractiveGenerator:
         self._embedder = embedder
         self._breaker = breaker or CircuitBreaker("embeddings")
         self._least = least
-        self._lexicons: dict[str | None, Lexicon] = {}
+        self._lexicons: dict[str | None, Bm25Encoder] = {}
         self._vectors: OrderedDict[str, Vectors] = OrderedDict()
 
-    async def answer(self, request: AnswerRequest) -> AsyncGenerator[Piece | Ended, None]:
+    async def answer(self, request: AnswerRequest) -> AsyncGenerator[TextDelta | StreamEnd, None]:
         """Streams paragraph by paragraph."""
-        retrieval, said = request.retrieval, wording(request.question)
+        retrieval, said = request.retrieval, messages(request.question)
         if not retrieval.grounded or not retrieval.passages:
-            yield Piece(_not_found(retrieval, said.not_found, said.nothing))
-            yield Ended("stop", answered=False)
+            yield TextDelta(_not_found(retrieval, said.not_found, said.nothing))
+            yield StreamEnd("stop", answered=False)
             return
         if retrieval.overview:
             parts: Iterable[str] = outline_answer(overview.parse(request.question), retrieval.passages, said)
@@ -64,8 +63,8 @@ class ExtractiveGenerator:
         else:
             parts = [said.own_words, *await self._quotes(request)]
         for number, part in enumerate(parts):
-            yield Piece(part if number == 0 else f"\n\n{part}")
-        yield Ended("stop", answered=True)
+            yield TextDelta(part if number == 0 else f"\n\n{part}")
+        yield StreamEnd("stop", answered=True)
 
     async def rewrite(
         self,
@@ -81,7 +80,7 @@ class ExtractiveGenerator:
     async def _quotes(self, request: AnswerRequest) -> list[str]:
         sources = excerpts.read(request.retrieval.passages[:PASSAGES])
         scores = await self._scores(request.retrieval.query, sources, request.deadline or Deadline())
-        picked = excerpts.pick(request.question, sources, scores)
+        picked = excerpts.select(request.question, sources, scores)
         ordered = _in_book_order([source for source in sources if source.passage.number in picked])
         quotes = [excerpts.render(source, picked[source.passage.number]) for source in ordered]
         return quotes or [excerpts.render(sources[0], range(len(sources[0].units)))]
@@ -94,13 +93,13 @@ class ExtractiveGenerator:
         texts = [candidate.unit.text for candidate in found]
         passage_scores = {source.passage.number: source.passage.score for source in sources}
         top = max(passage_scores.values(), default=0.0) or 1.0
-        lexicon = self._lexicon(texts)
-        bm25 = _share(_bm25(lexicon, question, texts))
-        asked = lexicon.terms(question)
+        encoder = self._encoder(texts)
+        bm25 = _share(_bm25(encoder, question, texts))
+        asked = encoder.terms(question)
         base = [
             BM25_WEIGHT * words
             + PASSAGE_WEIGHT * passage_scores[candidate.number] / top
-            + SUBJECT_BONUS * _is_subject(asked, lexicon.terms(candidate.unit.text))
+            + SUBJECT_BONUS * _is_subject(asked, encoder.terms(candidate.unit.text))
             for words, candidate in zip(bm25, found, strict=True)
         ]
         cosines = await self._cosines(question, found, base, deadline)
@@ -152,18 +151,18 @@ class ExtractiveGenerator:
         sample = " ".join(candidate.unit.text for candidate in found[:10])
         return all(legible(self._embedder.fingerprint, text) for text in (question, sample))
 
-    def _lexicon(self, texts: Sequence[str]) -> Lexicon:
+    def _encoder(self, texts: Sequence[str]) -> Bm25Encoder:
         language = detect_language(" ".join(texts)[:LANGUAGE_SAMPLE])
-        return self._lexicons.setdefault(language, Lexicon(language, AVERAGE_WORDS))
+        return self._lexicons.setdefault(language, Bm25Encoder(language, AVERAGE_WORDS))
 
 
-def _bm25(lexicon: Lexicon, question: str, texts: Sequence[str]) -> list[float]:
+def _bm25(encoder: Bm25Encoder, question: str, texts: Sequence[str]) -> list[float]:
     """BM25 of each text, with the idf of these texts alone."""
-    vectors = [lexicon.document(text) for text in texts]
+    vectors = [encoder.document(text) for text in texts]
     holders = Counter(index for vector in vectors for index in vector.indices)
     wanted = {
         term: math.log(1 + (len(texts) - holders[term] + 0.5) / (holders[term] + 0.5))
-        for term in lexicon.query(question).indices
+        for term in encoder.query(question).indices
     }
     return [
         sum(wanted.get(index, 0.0) * value for index, value in zip(vector.indices, vector.values, strict=True))

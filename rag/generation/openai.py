@@ -6,14 +6,14 @@ from typing import Any, Literal
 
 from openai import AsyncStream
 
-from rag import tokens
 from rag.errors import ModelError, ModelUnavailable
-from rag.generation.base import AnswerRequest, Ended, Piece
-from rag.generation.dialect import Dialect
-from rag.generation.rewriting import rewrite_messages, rewritten
-from rag.generation.sign import SignFilter
+from rag.generation.base import AnswerRequest, StreamEnd, TextDelta
+from rag.generation.messages import rewrite_messages, rewritten
+from rag.generation.parameters import ParameterNegotiation
+from rag.generation.sentinel import NoAnswerFilter
 from rag.openai_client import ONCE, READER, OpenAIClient
 from rag.resilience import Deadline, Timeouts
+from rag.text import tokens
 from rag.types import Exchange, Message, Usage
 
 MAX_TOKENS = 2_000  # a model that thinks first spends some of them on that
@@ -48,13 +48,13 @@ class OpenAIGenerator:
         self._model = model
         self._max_tokens = max_tokens
         self._timeouts = timeouts or Timeouts()
-        self._dialect = Dialect()
+        self._negotiation = ParameterNegotiation()
 
     @property
     def name(self) -> str:
         return self._model
 
-    async def answer(self, request: AnswerRequest) -> AsyncGenerator[Piece | Ended, None]:
+    async def answer(self, request: AnswerRequest) -> AsyncGenerator[TextDelta | StreamEnd, None]:
         """Streams the model's words without the sign that the book does not hold the answer. Raises ModelError."""
         deadline = request.deadline or Deadline(self._timeouts.question)
         async with aclosing(self._stream(request.messages, deadline, self._max_tokens)) as items:
@@ -66,7 +66,7 @@ class OpenAIGenerator:
         written, deadline = "", Deadline(self._timeouts.question)
         async with aclosing(self._stream(_PROBE, deadline, _PROBE_TOKENS)) as items:
             async for item in items:
-                if isinstance(item, Piece):
+                if isinstance(item, TextDelta):
                     written += item.text
                 elif not written.strip() and item.finish_reason != "length":  # a model that thinks has no words left
                     raise self._client.unreadable("answered without a word")
@@ -83,7 +83,7 @@ class OpenAIGenerator:
 
         try:
             async with (deadline or Deadline()).share(self._timeouts.rewrite).timeout():
-                answer = await self._dialect.send(ask, max_tokens=_REWRITE_TOKENS, stream=False)
+                answer = await self._negotiation.send(ask, max_tokens=_REWRITE_TOKENS, stream=False)
         except TimeoutError:
             raise self._silent() from None
         return rewritten(_content(answer), question)
@@ -93,25 +93,25 @@ class OpenAIGenerator:
 
     async def _stream(
         self, messages: Sequence[Message], deadline: Deadline, max_tokens: int
-    ) -> AsyncGenerator[Piece | Ended, None]:
-        reading = _Reading(deadline, self._timeouts)
+    ) -> AsyncGenerator[TextDelta | StreamEnd, None]:
+        state = _StreamState(deadline, self._timeouts)
         stream = await self._open(messages, deadline, max_tokens)
-        sign = SignFilter()
+        sentinel = NoAnswerFilter()
         try:
-            async with aclosing(self._client.events(stream, reading.wait)) as chunks:
+            async with aclosing(self._client.events(stream, state.wait)) as chunks:
                 async for chunk in chunks:
-                    if text := sign.feed(reading.take(chunk)):
-                        yield Piece(text, answered=sign.answered)
-                    if reading.written >= _MOST_CHARACTERS:
-                        reading.finish_reason = "length"
+                    if text := sentinel.feed(state.take(chunk)):
+                        yield TextDelta(text, answered=sentinel.answered)
+                    if state.written >= _MOST_CHARACTERS:
+                        state.finish_reason = "length"
                         break
         except ModelError:
-            if reading.finish_reason is None:  # what breaks after the last word takes nothing away
+            if state.finish_reason is None:  # what breaks after the last word takes nothing away
                 raise
-        finish = self._finish(reading.finish_reason)
-        if text := sign.finish():
-            yield Piece(text, answered=sign.answered)
-        yield Ended(finish, answered=sign.answered, usage=reading.usage or _estimated(messages, reading))
+        finish = self._finish(state.finish_reason)
+        if text := sentinel.finish():
+            yield TextDelta(text, answered=sentinel.answered)
+        yield StreamEnd(finish, answered=sentinel.answered, usage=state.usage or _estimated(messages, state))
 
     async def _open(self, messages: Sequence[Message], deadline: Deadline, max_tokens: int) -> AsyncStream[object]:
         body = {"model": self._model, "messages": _wire(messages), "stream": True}
@@ -132,7 +132,7 @@ class OpenAIGenerator:
 
         try:
             async with deadline.timeout():
-                return await self._dialect.send(ask, max_tokens=max_tokens, stream=True)
+                return await self._negotiation.send(ask, max_tokens=max_tokens, stream=True)
         except TimeoutError:
             raise self._silent() from None
 
@@ -147,7 +147,7 @@ class OpenAIGenerator:
         return "length" if reason == "length" else "stop"
 
 
-class _Reading:
+class _StreamState:
     """What has come of an answer so far, and how long to wait for more."""
 
     def __init__(self, first: Deadline, timeouts: Timeouts) -> None:
@@ -210,6 +210,6 @@ def _content(answer: object) -> str:
     return content if isinstance(content, str) else ""
 
 
-def _estimated(messages: Sequence[Message], reading: _Reading) -> Usage:
+def _estimated(messages: Sequence[Message], state: _StreamState) -> Usage:
     """For servers that do not count."""
-    return Usage(sum(tokens.count(message.content) for message in messages), tokens.count(reading.text))
+    return Usage(sum(tokens.count(message.content) for message in messages), tokens.count(state.text))

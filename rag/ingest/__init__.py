@@ -1,1 +1,1 @@
-"""From the folder to the index: the plan, the work, the one running job and what it tells."""
+"""From the content folder to the index: plan, chunk, embed, store, publish; the ingest job."""

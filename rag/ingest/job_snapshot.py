@@ -1,7 +1,7 @@
 """Where an ingest job is, as everybody who watches it sees it, and how each IngestEvent changes that."""
 
 from dataclasses import dataclass, field, replace
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from rag.events import FileFailed, FileProblem, Finished, IngestEvent, JobStatus, Planned, Progressed, Stage, Warned
 
@@ -146,3 +146,51 @@ def _finished(snapshot: JobSnapshot, event: Finished, now: float) -> JobSnapshot
         documents=JobDocuments(event.added, event.changed, event.unchanged, event.removed, event.failed),
         code=event.code,
     )
+
+
+class JobCoordinator(Protocol):
+    """Nothing here fails because nobody can be asked: a process that is alone decides alone."""
+
+    async def acquire(self, job: JobSnapshot) -> JobSnapshot | None:
+        """None: the job may run here. Else the job that runs elsewhere; IngestRunning when only that is known."""
+        ...
+
+    async def heartbeat(self, job: JobSnapshot) -> bool:
+        """Shows the job to the others and renews its claim. True when one of them wants it cancelled."""
+        ...
+
+    async def release(self, job: JobSnapshot) -> None:
+        """Shows the job's end and gives its claim back."""
+        ...
+
+    async def current(self) -> JobSnapshot | None:
+        """The latest job of any process, ended when its process is gone; None when none is to be seen."""
+        ...
+
+    async def request_cancel(self, task_id: str) -> None:
+        """Asks whoever runs the job to cancel it."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class LocalCoordinator:
+    """The board of an application that is one process."""
+
+    async def acquire(self, job: JobSnapshot) -> JobSnapshot | None:  # noqa: ARG002
+        return None
+
+    async def heartbeat(self, job: JobSnapshot) -> bool:  # noqa: ARG002
+        return False
+
+    async def release(self, job: JobSnapshot) -> None:
+        pass
+
+    async def current(self) -> JobSnapshot | None:
+        return None
+
+    async def request_cancel(self, task_id: str) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass

@@ -24,8 +24,7 @@ from pydantic import TypeAdapter, ValidationError
 from rag.errors import RagError
 from rag.events import Finished, JobStatus
 from rag.ingest import worker_process
-from rag.ingest.job_board import Alone, Board
-from rag.ingest.job_snapshot import JobSnapshot, advance, ended
+from rag.ingest.job_snapshot import JobCoordinator, JobSnapshot, LocalCoordinator, advance, ended
 from rag.store.files import is_full
 
 _log = logging.getLogger(__name__)
@@ -57,7 +56,7 @@ class IngestJobs:
     `environment` is the worker's; None: the application's own.
 
     `on_published` is awaited after a worker published a new index and before its job is shown as completed. What runs
-    in another process is known through the `board`, from `open` on.
+    in another process is known through the `coordinator`, from `open` on.
     """
 
     def __init__(
@@ -67,14 +66,14 @@ class IngestJobs:
         *,
         environment: Mapping[str, str] | None = None,
         on_published: Callable[[], Awaitable[object]] | None = None,
-        board: Board | None = None,
+        coordinator: JobCoordinator | None = None,
         grace: float = 0.6,
     ) -> None:
         self._command = tuple(command)
         self._environment = environment
         self._file = data_dir / "jobs.json"
         self._on_published = on_published
-        self._board, self._shared = board or Alone(), board is not None
+        self._coordinator, self._shared = coordinator or LocalCoordinator(), coordinator is not None
         self._grace = grace
         self._starting = asyncio.Lock()
         self._following: asyncio.Task[None] | None = None
@@ -96,7 +95,7 @@ class IngestJobs:
             running = self.running()
             if running is None:
                 snapshot = JobSnapshot(task_id=str(uuid4()), started_at=time.time())
-                running = await self._board.claim(snapshot)
+                running = await self._coordinator.acquire(snapshot)
                 if running is None:
                     return self._begin(snapshot, force, path)
                 self._show(running)
@@ -148,7 +147,7 @@ class IngestJobs:
         return self.get(task_id)
 
     async def _stop_elsewhere(self, task_id: str) -> None:
-        await self._board.stop(task_id)
+        await self._coordinator.request_cancel(task_id)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CANCEL_SECONDS):
                 async for _ in self.watch(task_id):
@@ -162,7 +161,7 @@ class IngestJobs:
             self._following.cancel()
             await asyncio.wait({self._following})
             self._following = None
-        await self._board.close()
+        await self._coordinator.close()
 
     async def _stop(self, status: JobStatus, message: str) -> None:
         task = self._running
@@ -190,7 +189,7 @@ class IngestJobs:
             done.set()
             try:
                 await telling
-                await self._board.end(last)  # before anybody here can start the next one
+                await self._coordinator.release(last)  # before anybody here can start the next one
             finally:
                 self._running = self._process = None
                 self._show(last)
@@ -200,7 +199,7 @@ class IngestJobs:
         """Shows the others how far the job is until it is done; ends it when one of them wants that."""
         stopping: asyncio.Task[None] | None = None
         while self._shared and not done.is_set():
-            if await self._board.tell(self._jobs[task_id]) and stopping is None:
+            if await self._coordinator.heartbeat(self._jobs[task_id]) and stopping is None:
                 stopping = asyncio.create_task(self._stop("cancelled", _CANCELLED))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_TELL_EVERY):
@@ -210,7 +209,7 @@ class IngestJobs:
         """Shows here what runs elsewhere, for as long as it can be seen."""
         seen_at = time.monotonic()
         while True:
-            job = await self._board.look() if self._running is None else None
+            job = await self._coordinator.current() if self._running is None else None
             if job is not None:
                 seen_at = time.monotonic()
                 await self._take(job)

@@ -16,8 +16,7 @@ import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from rag.events import IngestEvent
-from rag.ingest.event_lines import MAX_LINE, decode
+from rag.events import MAX_LINE, IngestEvent, decode
 
 _log = logging.getLogger(__name__)
 

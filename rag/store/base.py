@@ -71,8 +71,8 @@ class VectorStore(Protocol):
 
     async def info(self) -> IndexInfo: ...
 
-    async def search(self, query: StoreQuery, limit: int, keep: Sequence[str] = ()) -> list[Hit]:
-        """The union of the best `limit` chunks by BM25, the best `limit` by best window and the chunks `keep`,
+    async def search(self, query: StoreQuery, limit: int, include: Sequence[str] = ()) -> list[Hit]:
+        """The union of the best `limit` chunks by BM25, the best `limit` by best window and the chunks `include`,
         every one with all four scores. Two round trips. Unordered.
         """
         ...

@@ -13,10 +13,11 @@ from pathlib import Path
 from time import monotonic, perf_counter
 
 from rag.errors import IndexEmpty, IndexMismatch, IngestRunning, StoreUnavailable
-from rag.store import search as searching
+from rag.store import queries
 from rag.store.base import IndexConfig, IndexedChunk, StoreQuery, WriterFactory
-from rag.store.generations import About, Generations, Lease
-from rag.store.known import Known
+from rag.store.chunk_cache import ChunkCache
+from rag.store.generations import GenerationLease, Generations, IndexManifest
+from rag.store.page_warmer import PageWarmer
 from rag.store.points import (
     RECORDS,
     chunk_of,
@@ -27,8 +28,7 @@ from rag.store.points import (
     points_of,
     record_of,
 )
-from rag.store.preload import Preload
-from rag.store.search import Answer, Ask
+from rag.store.queries import Query, QueryResult
 from rag.store.shard import Shard, segment_files
 from rag.types import Chunk, DocumentRecord, Hit, IndexInfo
 
@@ -43,17 +43,17 @@ ENGINE = f"qdrant-edge {version('qdrant-edge-py')}"
 class _Reader:
     """A published generation, open. It is closed when it has been replaced and nobody uses it."""
 
-    lease: Lease
+    lease: GenerationLease
     shard: Shard
-    preload: Preload | None = None
+    page_warmer: PageWarmer | None = None
     users: int = 0
     retired: bool = False
     records: list[DocumentRecord] | None = None
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
     idf: dict[int, float] = field(default_factory=dict)
-    known: Known = field(default_factory=Known)
+    cache: ChunkCache = field(default_factory=ChunkCache)
 
-    async def ask(self, batch: Sequence[Ask]) -> list[Answer]:
+    async def ask(self, batch: Sequence[Query]) -> list[QueryResult]:
         began = perf_counter()
         answers = self.shard.ask(batch)
         if perf_counter() - began > _NOTICED:  # the engine has kept everybody waiting: others first
@@ -77,8 +77,8 @@ class _Reader:
 
     def close_when_idle(self) -> None:
         if self.retired and not self.users:
-            if self.preload is not None:
-                self.preload.close()
+            if self.page_warmer is not None:
+                self.page_warmer.close()
             with suppress(StoreUnavailable):
                 self.shard.close()
             self.lease.release()
@@ -96,12 +96,12 @@ class _Refused:
 class EdgeStore:
     """The VectorStore over DATA_DIR/index. Any number of processes may have it open.
 
-    With `preload` what a search jumps about in is mapped beforehand: for who answers many questions.
+    With `page_warmer` what a search jumps about in is mapped beforehand: for who answers many questions.
     """
 
-    def __init__(self, data_dir: Path, *, preload: bool = False) -> None:
+    def __init__(self, data_dir: Path, *, page_warmer: bool = False) -> None:
         self._generations = Generations(data_dir, ENGINE)
-        self._preload = preload
+        self._warm_pages = page_warmer
         self._reader: _Reader | None = None
         self._stamp: tuple[int, int] | None = None
         self._refused: _Refused | None = None
@@ -158,10 +158,10 @@ class EdgeStore:
             old.retire()
         return self._reader is not None or old is not None
 
-    def _opened(self, lease: Lease) -> _Reader:
+    def _opened(self, lease: GenerationLease) -> _Reader:
         try:
             shard = Shard.load(lease.shard, self._generations.root)
-            return _Reader(lease, shard, Preload(segment_files(lease.shard)) if self._preload else None)
+            return _Reader(lease, shard, PageWarmer(segment_files(lease.shard)) if self._warm_pages else None)
         except BaseException:
             lease.release()
             raise
@@ -184,29 +184,29 @@ class EdgeStore:
 
     async def config(self) -> IndexConfig | None:
         async with self._using() as reader:
-            return reader.lease.about.config if reader else None
+            return reader.lease.manifest.config if reader else None
 
     async def info(self) -> IndexInfo:
         async with self._using() as reader:
-            return reader.lease.about.info if reader else IndexInfo()
+            return reader.lease.manifest.info if reader else IndexInfo()
 
-    async def search(self, query: StoreQuery, limit: int, keep: Sequence[str] = ()) -> list[Hit]:
+    async def search(self, query: StoreQuery, limit: int, include: Sequence[str] = ()) -> list[Hit]:
         async with self._using() as reader:
-            if reader is None or not reader.lease.about.info.chunks:
+            if reader is None or not reader.lease.manifest.info.chunks:
                 raise IndexEmpty("The book has not been ingested yet.")
-            if reader.known.full:
-                reader.known = Known(reader.known)
-            return await searching.search(reader, reader.lease.about.config, query, limit, keep, reader.known)
+            if reader.cache.full:
+                reader.cache = ChunkCache(reader.cache)
+            return await queries.search(reader, reader.lease.manifest.config, query, limit, include, reader.cache)
 
     async def idf(self, indices: Sequence[int]) -> list[float]:
         async with self._using() as reader:
             if reader is None:
                 return [0.0] * len(indices)
-            return await searching.idf(reader, indices, reader.lease.about.info.chunks, reader.idf)
+            return await queries.idf(reader, indices, reader.lease.manifest.info.chunks, reader.idf)
 
     async def chunks(self, ids: Sequence[str]) -> list[Chunk]:
         async with self._using() as reader:
-            return await searching.chunks(reader, ids) if reader else []
+            return await queries.chunks(reader, ids) if reader else []
 
     async def chunks_of(self, path: str) -> list[Chunk]:
         async with self._using() as reader:
@@ -224,7 +224,7 @@ class EdgeStore:
 class EdgeWriter:
     """The IndexWriter of the embedded engine. Nothing is copied or created before the first change."""
 
-    def __init__(self, generations: Generations, config: IndexConfig, base: Lease | None) -> None:
+    def __init__(self, generations: Generations, config: IndexConfig, base: GenerationLease | None) -> None:
         self._generations = generations
         self._config = config
         self._base = base
@@ -252,14 +252,14 @@ class EdgeWriter:
 
     async def publish(self) -> IndexInfo:
         if self._base is not None and self._path is None:
-            return self._base.about.info
+            return self._base.manifest.info
         shard = self._shard()
         info = info_of(self._config.fingerprint, self._records.values(), shard.count())
         self._open = None
         shard.finish(self._config.dimensions, info.windows or info.chunks)
         assert self._path is not None
         documents = {path: record.sha256 for path, record in self._records.items()}
-        self._generations.publish(self._path, About(self._config, info, ENGINE), documents)
+        self._generations.publish(self._path, IndexManifest(self._config, info, ENGINE), documents)
         self._path = None
         return info
 
@@ -322,7 +322,7 @@ async def _lock(held: ExitStack, generations: Generations) -> None:
     until = monotonic() + _LOCK_SECONDS
     while True:
         try:
-            held.enter_context(generations.writing())
+            held.enter_context(generations.acquire_lease())
         except IngestRunning:
             if monotonic() >= until:
                 raise
@@ -331,7 +331,7 @@ async def _lock(held: ExitStack, generations: Generations) -> None:
         await asyncio.sleep(0.1)
 
 
-def _writer(generations: Generations, config: IndexConfig, base: Lease | None) -> EdgeWriter:
+def _writer(generations: Generations, config: IndexConfig, base: GenerationLease | None) -> EdgeWriter:
     """Upon the base, or from nothing where the engine cannot use it though its files are whole."""
     try:
         return EdgeWriter(generations, config, base)
@@ -340,20 +340,20 @@ def _writer(generations: Generations, config: IndexConfig, base: Lease | None) -
         return EdgeWriter(generations, config, None)
 
 
-def _usable(generations: Generations, config: IndexConfig) -> Lease | None:
+def _usable(generations: Generations, config: IndexConfig) -> GenerationLease | None:
     """The published generation when it can be built upon; one that cannot be read is built anew."""
     try:
         lease = generations.hold()
     except IndexMismatch:
         return None
-    if lease is not None and lease.about.config.fingerprint == config.fingerprint:
+    if lease is not None and lease.manifest.config.fingerprint == config.fingerprint:
         return lease
     if lease is not None:
         lease.release()
     return None
 
 
-def _base_records(base: Lease, where: Path) -> dict[str, DocumentRecord]:
+def _base_records(base: GenerationLease, where: Path) -> dict[str, DocumentRecord]:
     shard = Shard.load(base.shard, where)
     try:
         found = [record_of(payload) for page in shard.scroll(RECORDS) for _, payload in page]

@@ -40,7 +40,7 @@ _UNSUMMED = {"about.json", "in-use"}  # the first has a checksum of its own, the
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class IndexManifest:
     """What a generation says of itself. `engine` names the version that wrote it, `files` are its checksums."""
 
     config: IndexConfig
@@ -50,13 +50,13 @@ class About:
     files: Checksums = field(default_factory=dict)
 
 
-class Lease:
+class GenerationLease:
     """A whole generation that stays on disk until `release`."""
 
-    def __init__(self, path: Path, about: About, descriptor: int, released: Callable[[Path], None]) -> None:
+    def __init__(self, path: Path, manifest: IndexManifest, descriptor: int, released: Callable[[Path], None]) -> None:
         self.name = path.name
         self.shard = path / "shard"
-        self.about = about
+        self.manifest = manifest
         self._path = path
         self._descriptor = descriptor
         self._released = released
@@ -92,7 +92,7 @@ class Generations:
             return status.st_ino, status.st_mtime_ns
         return None
 
-    def hold(self) -> Lease | None:
+    def hold(self) -> GenerationLease | None:
         """Return the published generation after checking its files, None when there is none.
 
         A damaged one is replaced by the newest that is whole, for good where no writer is at work. Reads every file:
@@ -111,7 +111,7 @@ class Generations:
             _log.warning("%s was gone and names generation %s again.", self._pointer, lease.name)
         return lease
 
-    def _held_published(self) -> Lease | None:
+    def _held_published(self) -> GenerationLease | None:
         for _ in range(_TRIES):
             name = self._published()
             if name is None:
@@ -121,35 +121,35 @@ class Generations:
                 return lease
         raise Damaged(f"{self._pointer} names an index that is not there; it is built anew by the next ingest.")
 
-    def _held_last_whole(self) -> Lease | None:
+    def _held_last_whole(self) -> GenerationLease | None:
         """The newest generation whose files are all as they were written; `current` names it from now on."""
         stamp = self.stamp()
         candidates: list[tuple[float, str]] = []
         for path in self._folders():
             with suppress(IndexMismatch):
-                candidates.append((self._about(path.name).info.built_at or 0.0, path.name))
+                candidates.append((self._manifest(path.name).info.built_at or 0.0, path.name))
         for _, name in sorted(candidates, reverse=True):
             with suppress(IndexMismatch):
                 lease = self._held(name)
                 if lease is not None:
-                    with suppress(OSError, IngestRunning, StoreUnavailable), self.writing():
+                    with suppress(OSError, IngestRunning, StoreUnavailable), self.acquire_lease():
                         if self.stamp() == stamp:  # nobody has published meanwhile
                             self._point_to(name)
                     return lease
         return None
 
-    def _held(self, name: str) -> Lease | None:
+    def _held(self, name: str) -> GenerationLease | None:
         """That generation, checked; None when it is just being removed. Raises IndexMismatch."""
         path = self._root / name
         descriptor = self._lock_shared(path)
         if descriptor is None:
             return None
         try:
-            about = self._about(name)
-            wrong = damage(path, about.files, leaving=_UNSUMMED)
+            manifest = self._manifest(name)
+            wrong = damage(path, manifest.files, leaving=_UNSUMMED)
             if wrong is not None:
                 raise Damaged(f"The index in {path} is damaged ({wrong}); it is built anew by the next ingest.")
-            return Lease(path, about, descriptor, self._drop_replaced)
+            return GenerationLease(path, manifest, descriptor, self._drop_replaced)
         except BaseException:
             os.close(descriptor)
             raise
@@ -163,14 +163,14 @@ class Generations:
             name = self._published()
             if name is None:
                 return {}
-            about = self._about(name)
+            manifest = self._manifest(name)
             content = json.loads((self._root / name / "documents.json").read_text(encoding="utf-8"))
         except (IndexMismatch, OSError, ValueError):
             return {}
-        return content if about.files.get("documents.json") == f"json:{crc32(canonical(content)):08x}" else {}
+        return content if manifest.files.get("documents.json") == f"json:{crc32(canonical(content)):08x}" else {}
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
+    def acquire_lease(self) -> Iterator[None]:
         """Held by the one writer. Raises IngestRunning or StoreUnavailable."""
         with writable(self._root):
             self._root.mkdir(parents=True, exist_ok=True)
@@ -182,7 +182,7 @@ class Generations:
         finally:
             os.close(descriptor)
 
-    def begin(self, base: Lease | None) -> Path:
+    def begin(self, base: GenerationLease | None) -> Path:
         """A new folder nobody points to: empty, or with a copy of `base`. Its `shard` is the engine's to fill."""
         path = self._root / f"{uuid.uuid4().hex[:16]}"
         with writable(self._root):
@@ -206,12 +206,12 @@ class Generations:
                 f" and {free // 2**20} MB are free. The index is as it was."
             )
 
-    def publish(self, path: Path, about: About, documents: Mapping[str, str]) -> None:
+    def publish(self, path: Path, manifest: IndexManifest, documents: Mapping[str, str]) -> None:
         """Makes the generation durable, then visible. The engine must have closed it; `documents` as in `documents`."""
         with writable(self._root):
             (path / "documents.json").write_bytes(canonical(dict(documents)))
             sums = checksums(path, leaving=_UNSUMMED)
-            (path / "about.json").write_text(_sealed(replace(about, files=sums)), encoding="utf-8")
+            (path / "about.json").write_text(_sealed(replace(manifest, files=sums)), encoding="utf-8")
             sync_tree(path)
             self._point_to(path.name)
         os.close(self._begun.pop(path))
@@ -300,21 +300,21 @@ class Generations:
             os.close(descriptor)
             return None
 
-    def _about(self, name: str) -> About:
+    def _manifest(self, name: str) -> IndexManifest:
         """Raises IndexMismatch for one of another version, Damaged for one that is not as it was written."""
         path = self._root / name / "about.json"
         try:
-            about, whole = _unsealed(path.read_text(encoding="utf-8"))
+            manifest, whole = _unsealed(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             raise Damaged(f"{path} cannot be read; the index is built anew by the next ingest.") from None
-        if (about.format, about.engine) != (FORMAT, self._engine):
+        if (manifest.format, manifest.engine) != (FORMAT, self._engine):
             raise IndexMismatch(
-                f"The index in {self._root} was written by {about.engine} (format {about.format}) and this is"
+                f"The index in {self._root} was written by {manifest.engine} (format {manifest.format}) and this is"
                 f" {self._engine} (format {FORMAT}); ingest again to rebuild it."
             )
         if not whole:
             raise Damaged(f"{path} is not as it was written; the index is built anew by the next ingest.")
-        return about
+        return manifest
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
@@ -344,16 +344,16 @@ def _try_lock(descriptor: int, kind: int) -> bool:
     return True
 
 
-def _sealed(about: About) -> str:
+def _sealed(manifest: IndexManifest) -> str:
     """As JSON, with a checksum of all of it."""
-    fields = asdict(about)
+    fields = asdict(manifest)
     return json.dumps(fields | {"checksum": crc32(canonical(fields))})
 
 
-def _unsealed(written: str) -> tuple[About, bool]:
+def _unsealed(written: str) -> tuple[IndexManifest, bool]:
     """What was written, and whether it is as it was. Raises ValueError, KeyError, TypeError."""
     fields: dict[str, Any] = json.loads(written)
     checksum = fields.pop("checksum", None)
     config, info = IndexConfig(**fields["config"]), IndexInfo(**fields["info"])
     files = fields.get("files", {})  # indexes of older formats have none
-    return About(config, info, fields["engine"], fields["format"], files), checksum == crc32(canonical(fields))
+    return IndexManifest(config, info, fields["engine"], fields["format"], files), checksum == crc32(canonical(fields))

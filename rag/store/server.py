@@ -15,12 +15,12 @@ from qdrant_client import AsyncQdrantClient, models
 from rag.embedding.base import Vectors
 from rag.errors import IndexEmpty, IndexMismatch
 from rag.resilience import CircuitBreaker
-from rag.store import search as searching
+from rag.store import queries
 from rag.store.base import IndexConfig, StoreQuery
-from rag.store.known import Known
-from rag.store.link import Link, Missing
+from rag.store.chunk_cache import ChunkCache
 from rag.store.points import BM25, DENSE, INDEX_ID, RECORDS, StoredPoint, chunk_of, number_of, record_of
-from rag.store.search import BEAM, Answer, Ask
+from rag.store.qdrant_connection import CollectionNotFound, QdrantConnection
+from rag.store.queries import BEAM, Query, QueryResult
 from rag.types import Chunk, DocumentRecord, Hit, IndexInfo, SparseVector
 
 FORMAT = 6
@@ -29,26 +29,26 @@ _Answer = TypeVar("_Answer")
 
 
 @dataclass
-class Index:
+class CollectionReader:
     """One collection, and what it says of itself. `info` is None while it is being built."""
 
-    link: Link
+    connection: QdrantConnection
     collection: str
     config: IndexConfig
     info: IndexInfo | None = None
     records: list[DocumentRecord] | None = None
     idf: dict[int, float] = field(default_factory=dict)
 
-    async def ask(self, batch: Sequence[Ask]) -> list[Answer]:
+    async def ask(self, batch: Sequence[Query]) -> list[QueryResult]:
         requests = [_request(ask) for ask in batch]
-        answers = await self.link.run(lambda client: client.query_batch_points(self.collection, requests))
+        answers = await self.connection.run(lambda client: client.query_batch_points(self.collection, requests))
         return [_answer(answer.points) for answer in answers]
 
     async def scroll(self, path: str, payload: list[str] | bool = True) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         """Id and payload, or the fields of it that are named, of every point with that path."""
         offset: Any = None
         while True:
-            records, offset = await self.link.run(self._page(path, offset, payload))
+            records, offset = await self.connection.run(self._page(path, offset, payload))
             for record in records:
                 yield str(record.id), record.payload or {}
             if offset is None:
@@ -70,21 +70,21 @@ class Index:
         return StoredPoint(INDEX_ID, {"format": FORMAT, "collection": self.collection} | about, {})
 
 
-async def find(link: Link, name: str) -> Index | None:
+async def find(connection: QdrantConnection, name: str) -> CollectionReader | None:
     """The index in a collection or behind an alias. Raises IndexMismatch where something else is."""
     try:
-        records = await link.run(lambda client: client.retrieve(name, [INDEX_ID]))
-    except Missing:
+        records = await connection.run(lambda client: client.retrieve(name, [INDEX_ID]))
+    except CollectionNotFound:
         return None
     try:
         payload = records[0].payload or {}
         if payload["format"] != FORMAT:
             raise KeyError(payload["format"])
         info = IndexInfo(**payload["info"]) if payload["info"] else None
-        return Index(link, payload["collection"], IndexConfig(**payload["config"]), info)
+        return CollectionReader(connection, payload["collection"], IndexConfig(**payload["config"]), info)
     except (LookupError, TypeError, ValueError):
         raise IndexMismatch(
-            f"The collection {name} on {link.host} is not an index of this version; ingest again to rebuild it."
+            f"The collection {name} on {connection.host} is not an index of this version; ingest again to rebuild it."
         ) from None
 
 
@@ -108,23 +108,25 @@ class ServerStore:
     ) -> None:
         if breaker is not None:
             breaker.probe = self._probe
-        self._link = Link(url, api_key, timeout=timeout, prefer_grpc=prefer_grpc, client=client, breaker=breaker)
+        self._connection = QdrantConnection(
+            url, api_key, timeout=timeout, prefer_grpc=prefer_grpc, client=client, breaker=breaker
+        )
         self._name = collection
-        self._index: Index | None = None
+        self._index: CollectionReader | None = None
 
     async def open(self) -> None:
         """Nothing to do: the first question connects, and says so when it cannot."""
 
     async def _probe(self) -> None:
         """Raises StoreUnavailable while the server is of no use."""
-        await self._link.probe(lambda client: client.get_aliases())
+        await self._connection.probe(lambda client: client.get_aliases())
 
     async def close(self) -> None:
         self._index = None
-        await self._link.close()
+        await self._connection.close()
 
     async def refresh(self) -> bool:
-        found = await find(self._link, self._name)
+        found = await find(self._connection, self._name)
         if found is not None and self._index is not None and _same(found, self._index):
             return False
         changed = found is not None or self._index is not None
@@ -140,10 +142,10 @@ class ServerStore:
         await self.refresh()
         return self._index.info if self._index and self._index.info else IndexInfo()
 
-    async def search(self, query: StoreQuery, limit: int, keep: Sequence[str] = ()) -> list[Hit]:
-        async def found(index: Index) -> list[Hit]:
-            known = Known()  # for this search alone: documents change one by one
-            return await searching.search(index, index.config, query, limit, keep, known)
+    async def search(self, query: StoreQuery, limit: int, include: Sequence[str] = ()) -> list[Hit]:
+        async def found(index: CollectionReader) -> list[Hit]:
+            cache = ChunkCache()  # for this search alone: documents change one by one
+            return await queries.search(index, index.config, query, limit, include, cache)
 
         hits = await self._on_index(found)
         if hits is None or (self._index and self._index.info and not self._index.info.chunks):
@@ -151,26 +153,26 @@ class ServerStore:
         return hits
 
     async def idf(self, indices: Sequence[int]) -> list[float]:
-        async def found(index: Index) -> list[float]:
-            return await searching.idf(index, indices, index.info.chunks if index.info else 0, index.idf)
+        async def found(index: CollectionReader) -> list[float]:
+            return await queries.idf(index, indices, index.info.chunks if index.info else 0, index.idf)
 
         return await self._on_index(found) or [0.0] * len(indices)
 
     async def chunks(self, ids: Sequence[str]) -> list[Chunk]:
-        async def found(index: Index) -> list[Chunk]:
-            return await searching.chunks(index, ids)
+        async def found(index: CollectionReader) -> list[Chunk]:
+            return await queries.chunks(index, ids)
 
         return await self._on_index(found) or []
 
     async def chunks_of(self, path: str) -> list[Chunk]:
-        async def found(index: Index) -> list[Chunk]:
+        async def found(index: CollectionReader) -> list[Chunk]:
             chunks = [chunk_of(*point) async for point in index.scroll(path)]
             return sorted(chunks, key=lambda chunk: chunk.ordinal)
 
         return await self._on_index(found) or []
 
     async def documents(self) -> list[DocumentRecord]:
-        async def found(index: Index) -> list[DocumentRecord]:
+        async def found(index: CollectionReader) -> list[DocumentRecord]:
             if index.records is None:
                 index.records = await index.documents()
             return list(index.records)
@@ -180,27 +182,27 @@ class ServerStore:
     async def hashes(self) -> dict[str, str]:
         return {record.path: record.sha256 for record in await self.documents()}
 
-    async def _current(self) -> Index | None:
+    async def _current(self) -> CollectionReader | None:
         if self._index is None:
             await self.refresh()
         return self._index
 
-    async def _on_index(self, ask: Callable[[Index], Awaitable[_Answer]]) -> _Answer | None:
+    async def _on_index(self, ask: Callable[[CollectionReader], Awaitable[_Answer]]) -> _Answer | None:
         """None without an index. A collection that was replaced and deleted meanwhile is looked up once more."""
         index = await self._current()
         if index is None:
             return None
         try:
             return await ask(index)
-        except Missing:
+        except CollectionNotFound:
             await self.refresh()
         try:
             return await ask(self._index) if self._index else None
-        except Missing:
+        except CollectionNotFound:
             return None
 
 
-def _same(one: Index, other: Index) -> bool:
+def _same(one: CollectionReader, other: CollectionReader) -> bool:
     return (one.collection, one.config, one.info) == (other.collection, other.config, other.info)
 
 
@@ -209,7 +211,7 @@ def stored(point: StoredPoint) -> models.PointStruct:
     return models.PointStruct(id=point.id, vector=cast(models.VectorStruct, vectors), payload=point.payload)
 
 
-def _request(ask: Ask) -> models.QueryRequest:
+def _request(ask: Query) -> models.QueryRequest:
     return models.QueryRequest(
         limit=ask.limit,
         query=None if ask.vector is None else _vector(ask.vector),
@@ -221,8 +223,10 @@ def _request(ask: Ask) -> models.QueryRequest:
     )
 
 
-def _answer(points: Sequence[models.ScoredPoint]) -> Answer:
-    return Answer(list(map(_number, points)), [point.score for point in points], points, list(map(_weights, points)))
+def _answer(points: Sequence[models.ScoredPoint]) -> QueryResult:
+    return QueryResult(
+        list(map(_number, points)), [point.score for point in points], points, list(map(_weights, points))
+    )
 
 
 def _number(point: models.ScoredPoint) -> int:

@@ -17,7 +17,7 @@ from qdrant_client import AsyncQdrantClient, models
 
 from rag.errors import IndexMismatch, StoreUnavailable
 from rag.store.base import IndexConfig, IndexedChunk, WriterFactory
-from rag.store.link import Link, Missing
+from rag.store.lease import acquire_lease
 from rag.store.points import (
     BM25,
     DENSE,
@@ -29,8 +29,8 @@ from rag.store.points import (
     info_of,
     points_of,
 )
-from rag.store.server import Index, find, stored
-from rag.store.server_lock import writing
+from rag.store.qdrant_connection import CollectionNotFound, QdrantConnection
+from rag.store.server import CollectionReader, find, stored
 from rag.types import DocumentRecord, IndexInfo
 
 _BATCH = 128  # points in one call
@@ -40,8 +40,16 @@ _DELETED = 4096  # ids in one call
 class ServerWriter:
     """The IndexWriter of a Qdrant server. `built` is False while the collection is not behind the alias."""
 
-    def __init__(self, link: Link, name: str, index: Index, *, built: bool, records: dict[str, DocumentRecord]) -> None:
-        self._link = link
+    def __init__(
+        self,
+        connection: QdrantConnection,
+        name: str,
+        index: CollectionReader,
+        *,
+        built: bool,
+        records: dict[str, DocumentRecord],
+    ) -> None:
+        self._connection = connection
         self._name = name
         self._index = index
         self._built = built
@@ -80,7 +88,7 @@ class ServerWriter:
 
     async def publish(self) -> IndexInfo:
         if self._untouched and self._index.info is not None:
-            await _sweep(self._link, self._name, self._index.collection)
+            await _sweep(self._connection, self._name, self._index.collection)
             return self._index.info
         about_itself = 1
         points = await self._count() - about_itself
@@ -88,9 +96,9 @@ class ServerWriter:
         self._index.info = info
         await self._put([self._index.point()])
         if not self._built:
-            await _point_alias(self._link, self._name, self._index.collection)
+            await _point_alias(self._connection, self._name, self._index.collection)
             self._built = True
-        await _sweep(self._link, self._name, self._index.collection)
+        await _sweep(self._connection, self._name, self._index.collection)
         return info
 
     async def _put(self, points: Sequence[StoredPoint]) -> None:
@@ -109,10 +117,10 @@ class ServerWriter:
 
     async def _delete(self, ids: Sequence[str | int]) -> None:
         selector = models.PointIdsList(points=[*ids])
-        await self._link.run(lambda client: client.delete(self._index.collection, selector))
+        await self._connection.run(lambda client: client.delete(self._index.collection, selector))
 
     async def _count(self) -> int:
-        answer = await self._link.run(lambda client: client.count(self._index.collection, exact=True))
+        answer = await self._connection.run(lambda client: client.count(self._index.collection, exact=True))
         return answer.count
 
 
@@ -131,75 +139,77 @@ def server_writer_for(
 
     @asynccontextmanager
     async def writer_for(config: IndexConfig, *, force: bool = False) -> AsyncIterator[ServerWriter]:
-        link = Link(url, api_key, timeout=timeout, prefer_grpc=prefer_grpc, client=client)
+        connection = QdrantConnection(url, api_key, timeout=timeout, prefer_grpc=prefer_grpc, client=client)
         try:
-            async with writing(link, collection):
-                yield await _writer(link, collection, config, force=force, shards=shards, replicas=replicas)
-        except Missing:
-            raise StoreUnavailable(f"The collection of {collection} on {link.host} went away; ingest again.") from None
+            async with acquire_lease(connection, collection):
+                yield await _writer(connection, collection, config, force=force, shards=shards, replicas=replicas)
+        except CollectionNotFound:
+            raise StoreUnavailable(
+                f"The collection of {collection} on {connection.host} went away; ingest again."
+            ) from None
         finally:
-            await link.close()
+            await connection.close()
 
     return writer_for
 
 
 async def _writer(
-    link: Link, name: str, config: IndexConfig, *, force: bool, shards: int, replicas: int
+    connection: QdrantConnection, name: str, config: IndexConfig, *, force: bool, shards: int, replicas: int
 ) -> ServerWriter:
-    await _require_free_name(link, name)
-    published = await _found(link, name)
+    await _require_free_name(connection, name)
+    published = await _found(connection, name)
     if published is not None and published.config.fingerprint == config.fingerprint and not force:
-        return ServerWriter(link, name, published, built=True, records=await _records(published))
-    collection = await _beside(link, name, config)
-    half = None if force else await _found(link, collection)
+        return ServerWriter(connection, name, published, built=True, records=await _records(published))
+    collection = await _beside(connection, name, config)
+    half = None if force else await _found(connection, collection)
     if half is not None and half.config == config:
-        return ServerWriter(link, name, half, built=False, records=await _records(half))
-    index = Index(link, collection, config)
+        return ServerWriter(connection, name, half, built=False, records=await _records(half))
+    index = CollectionReader(connection, collection, config)
     await _create(index, shards, replicas)
-    return ServerWriter(link, name, index, built=False, records={})
+    return ServerWriter(connection, name, index, built=False, records={})
 
 
-async def _found(link: Link, name: str) -> Index | None:
+async def _found(connection: QdrantConnection, name: str) -> CollectionReader | None:
     try:
-        return await find(link, name)
+        return await find(connection, name)
     except IndexMismatch:
         return None
 
 
-async def _records(index: Index) -> dict[str, DocumentRecord]:
+async def _records(index: CollectionReader) -> dict[str, DocumentRecord]:
     return {record.path: record for record in await index.documents()}
 
 
-async def _require_free_name(link: Link, name: str) -> None:
-    collections = await link.run(lambda client: client.get_collections())
+async def _require_free_name(connection: QdrantConnection, name: str) -> None:
+    collections = await connection.run(lambda client: client.get_collections())
     if any(found.name == name for found in collections.collections):
         raise StoreUnavailable(
-            f"{link.host} has a collection named {name}, where this index needs an alias; set QDRANT_COLLECTION."
+            f"{connection.host} has a collection named {name}, where this index needs an alias; set QDRANT_COLLECTION."
         )
 
 
-async def _beside(link: Link, name: str, config: IndexConfig) -> str:
+async def _beside(connection: QdrantConnection, name: str, config: IndexConfig) -> str:
     """The collection to build in: never the one readers use."""
     first = f"{name}_{sha256(config.fingerprint.encode()).hexdigest()[:12]}"
-    return f"{first}_2" if await _behind(link, name) == first else first
+    return f"{first}_2" if await _behind(connection, name) == first else first
 
 
-async def _behind(link: Link, name: str) -> str | None:
+async def _behind(connection: QdrantConnection, name: str) -> str | None:
     """The collection behind the alias."""
-    found = await link.run(lambda client: client.get_aliases())
+    found = await connection.run(lambda client: client.get_aliases())
     return next((alias.collection_name for alias in found.aliases if alias.alias_name == name), None)
 
 
-async def _create(index: Index, shards: int, replicas: int) -> None:
+async def _create(index: CollectionReader, shards: int, replicas: int) -> None:
     """An empty collection, and the point that says what it is being built with."""
-    name, size, link = index.collection, index.config.dimensions, index.link
+    name, size, connection = index.collection, index.config.dimensions, index.connection
     sparse = models.SparseVectorParams(modifier=models.Modifier.IDF)
     dense = models.VectorParams(
         size=size, distance=models.Distance.COSINE, on_disk=True, datatype=models.Datatype.FLOAT16
     )
-    with suppress(Missing):
-        await _drop(link, name)
-    await link.run(
+    with suppress(CollectionNotFound):
+        await _drop(connection, name)
+    await connection.run(
         lambda client: client.create_collection(
             name,
             vectors_config={DENSE: dense} if size else {},
@@ -210,32 +220,32 @@ async def _create(index: Index, shards: int, replicas: int) -> None:
         )
     )
     keyword = models.PayloadSchemaType.KEYWORD
-    await link.run(lambda client: client.create_payload_index(name, "path", keyword))
+    await connection.run(lambda client: client.create_payload_index(name, "path", keyword))
     await _upsert(index, [index.point()])
 
 
-async def _upsert(index: Index, points: Sequence[StoredPoint]) -> None:
+async def _upsert(index: CollectionReader, points: Sequence[StoredPoint]) -> None:
     batch = [stored(point) for point in points]
-    await index.link.run(lambda client: client.upsert(index.collection, batch))
+    await index.connection.run(lambda client: client.upsert(index.collection, batch))
 
 
-async def _drop(link: Link, collection: str) -> None:
-    await link.run(lambda client: client.delete_collection(collection))
+async def _drop(connection: QdrantConnection, collection: str) -> None:
+    await connection.run(lambda client: client.delete_collection(collection))
 
 
-async def _point_alias(link: Link, name: str, collection: str) -> None:
+async def _point_alias(connection: QdrantConnection, name: str, collection: str) -> None:
     """Moves the alias in one step."""
     made = models.CreateAliasOperation(create_alias=models.CreateAlias(collection_name=collection, alias_name=name))
     moves: list[models.AliasOperations] = [made]
-    if await _behind(link, name) is not None:
+    if await _behind(connection, name) is not None:
         moves.insert(0, models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=name)))
-    await link.run(lambda client: client.update_collection_aliases(moves))
+    await connection.run(lambda client: client.update_collection_aliases(moves))
 
 
-async def _sweep(link: Link, name: str, published: str) -> None:
+async def _sweep(connection: QdrantConnection, name: str, published: str) -> None:
     """Deletes the collections of earlier fingerprints."""
     ours = re.compile(rf"{re.escape(name)}_[0-9a-f]{{12}}(_2)?")
-    collections = await link.run(lambda client: client.get_collections())
+    collections = await connection.run(lambda client: client.get_collections())
     for found in collections.collections:
         if found.name != published and ours.fullmatch(found.name):
-            await _drop(link, found.name)
+            await _drop(connection, found.name)

@@ -21,7 +21,7 @@ from rag.embedding.base import Vectors
 from rag.errors import IndexMismatch, RagError, StoreUnavailable
 from rag.store.files import FULL, is_full
 from rag.store.points import BM25, DENSE, WINDOW_BM25, StoredPoint
-from rag.store.search import BEAM, Answer, Ask
+from rag.store.queries import BEAM, Query, QueryResult
 from rag.types import SparseVector
 
 _BATCH = 256  # points in one call to the engine
@@ -105,7 +105,7 @@ class Shard:
         with _engine_call(self._where):
             self._shard.update(qe.UpdateOperation.delete_points([*ids]))
 
-    def ask(self, batch: Sequence[Ask]) -> list[Answer]:
+    def ask(self, batch: Sequence[Query]) -> list[QueryResult]:
         with _engine_call(self._where):
             answers = self._shard.query_batch(request(batch))
         return [_answer(ask, points) for ask, points in zip(batch, answers, strict=True)]
@@ -176,7 +176,7 @@ def _config(dimensions: int, *, graph: bool = False) -> qe.EdgeConfig:
     )
 
 
-def request(batch: Sequence[Ask]) -> qe.QueryBatchRequest:
+def request(batch: Sequence[Query]) -> qe.QueryBatchRequest:
     """What is asked among the same ids shares one filter."""
     filters = {id(ask.ids): _among(ask.ids) for ask in batch if ask.ids is not None}
     return qe.QueryBatchRequest([_request(ask, filters.get(id(ask.ids))) for ask in batch])
@@ -186,7 +186,7 @@ def _among(ids: Sequence[str | int]) -> qe.Filter:
     return qe.Filter(must=[qe.HasIdCondition(cast(set[int | UUID | str], set(ids)))])
 
 
-def _request(ask: Ask, among: qe.Filter | None) -> qe.QueryRequest:
+def _request(ask: Query, among: qe.Filter | None) -> qe.QueryRequest:
     return qe.QueryRequest(
         limit=ask.limit,
         query=None if ask.vector is None else qe.Query.Nearest(_vector(ask.vector), using=ask.using),
@@ -197,10 +197,10 @@ def _request(ask: Ask, among: qe.Filter | None) -> qe.QueryRequest:
     )
 
 
-def _answer(ask: Ask, points: Sequence[qe.ScoredPoint]) -> Answer:
+def _answer(ask: Query, points: Sequence[qe.ScoredPoint]) -> QueryResult:
     """Reads only what was asked for: each attribute is made anew by the engine."""
     weights = [_weights(point, ask.using) for point in points] if ask.weights else ()
-    return Answer([_number(point.id) for point in points], [point.score for point in points], points, weights)
+    return QueryResult([_number(point.id) for point in points], [point.score for point in points], points, weights)
 
 
 def _number(given: str | int | UUID) -> int:

@@ -16,7 +16,7 @@ from tests.browser.visitor import BOOK, Visitor
 from tests.support.openai_script import Refuse, Say
 from tests.support.openai_server import OpenAIServer
 from tests.support.running import Running
-from web.figures import Day
+from web.analytics import Day
 
 NUMBERS = itertools.count(1)
 ANSWER = "Trim the wick every four hours [1]. A late trim leaves soot on the lens [1]."
@@ -193,7 +193,7 @@ def test_a_mind_that_is_changed_at_once_is_heard(app: Running, model: OpenAIServ
 def today(app: Running) -> Day:
     # In a thread: the browser's own loop runs in this one.
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, app.services.figures.days(1)).result()[-1]
+        return pool.submit(asyncio.run, app.services.usage.days(1)).result()[-1]
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 
 from rag.ingest.jobs import IngestJobs
-from rag.shared.board import RedisBoard
-from rag.shared.link import Link
+from rag.redis.connection import RedisConnection
+from rag.redis.jobs import RedisJobCoordinator
 from tests.chaos.registry import Outcome, Trial, scenario
 from tests.rag.test_jobs import HAPPY, PRELUDE
 from tests.support.app_process import AppProcess, app_process
@@ -142,9 +142,11 @@ async def _redis_away(trial: Trial) -> Outcome:
     if shutil.which("redis-server") is None:
         return Outcome(True, "redis-server is not installed: not tried")
     with RedisServer() as redis:
-        boards = [RedisBoard(Link(redis.url), "book", lock_seconds=2) for _ in range(2)]
+        boards = [RedisJobCoordinator(RedisConnection(redis.url), "book", lock_seconds=2) for _ in range(2)]
         command = [sys.executable, "-c", PRELUDE + HAPPY.replace("progress(n)", "progress(n); time.sleep(.05)")]
-        both = [IngestJobs(command, trial.folder / str(n), board=board) for n, board in enumerate(boards)]
+        both = [
+            IngestJobs(command, trial.folder / str(n), coordinator=coordinator) for n, coordinator in enumerate(boards)
+        ]
         ends: Counter[str] = Counter()
         for jobs in both:
             await jobs.open()

@@ -163,7 +163,7 @@ async def test_candidates_are_limited_and_kept_ones_added(place: Place) -> None:
     assert len({hit.chunk.id for hit in hits}) == len(hits)
     found = {hit.chunk.id for hit in hits}
     other = next(item.chunk.id for _, chunks in pages for item in chunks if item.chunk.id not in found)
-    kept = await place.store.search(query, 5, keep=[other, str(uuid.uuid4()), "rubbish"])
+    kept = await place.store.search(query, 5, include=[other, str(uuid.uuid4()), "rubbish"])
     assert {hit.chunk.id for hit in kept} == found | {other}
     assert next(hit for hit in kept if hit.chunk.id == other).window_cosine != 0.0
 

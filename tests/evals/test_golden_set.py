@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rag.evaluating.questions import load
+from rag.evaluation.questions import load
 
 SET = Path(__file__).parent / "sample_book"
 MINIMA = {"fact": 40, "howto": 15, "code": 12, "table": 12, "overview": 8, "followup": 10, "unanswerable": 15}

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from rag.answers.chat import LEAST_RELEVANCE
 from rag.build import build_ingestion, build_retriever
-from rag.evaluating.questions import Question, load
-from rag.ingest.ingestion import ingest
-from rag.search.retrieval import Retriever
+from rag.chat.chat import LEAST_RELEVANCE
+from rag.evaluation.questions import Question, load
+from rag.ingest.ingest import ingest
+from rag.retrieval.retriever import Retriever
 from rag.settings import Settings
 from tests.support.openai_server import OpenAIServer
 

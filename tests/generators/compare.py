@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from rag.book.corpus import read, scan
-from rag.book.markdown import page_of
-from rag.book.routes import Site
+from rag.corpus.routes import Site
+from rag.corpus.scan import read, scan
+from rag.markdown.parser import page_of
 
 Anchors = list[tuple[int, str | None]]
 

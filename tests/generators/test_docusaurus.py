@@ -5,8 +5,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from rag.book.markdown import page_of
-from rag.book.routes import Site
+from rag.corpus.routes import Site
+from rag.markdown.parser import page_of
 from rag.types import Document
 from tests.generators.built_html import anchors
 from tests.generators.compare import carried, differences, read_anchors

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from rag.book.chunking import split
-from rag.book.corpus import read, scan
-from rag.book.markdown import page_of
-from rag.book.routes import Site
-from rag.book.slugs import MdBookSlugger
+from rag.corpus.routes import Site
+from rag.corpus.scan import read, scan
+from rag.corpus.slugs import MdBookSlugger
+from rag.markdown.chunking import split
+from rag.markdown.parser import page_of
 from rag.types import Document
 
 

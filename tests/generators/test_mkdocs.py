@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from rag.book.markdown import page_of
+from rag.markdown.parser import page_of
 from rag.types import Document
 from tests.generators import mkdocs_site
 from tests.generators.compare import differences, read_anchors

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from rag.book.generators import generator_for
-from rag.book.markdown import page_of
-from rag.book.routes import Site
+from rag.corpus.generators import generator_for
+from rag.corpus.routes import Site
+from rag.markdown.parser import page_of
 from rag.types import Document, GeneratorName
 from tests.generators.compare import carried
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 import yaml
 
-from rag.book.slugs import GithubSlugger
+from rag.corpus.slugs import GithubSlugger
 from rag.settings import Settings
 from tests.conftest import ROOT
 from tests.packaging.readme import TEXT, Shown, blocks, keys, links, sessions

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from rag.book.chunking import CHUNKER_VERSION
-from rag.book.windows import WINDOWS_VERSION
 from rag.embedding.local import LocalEmbedder
-from rag.ingest.recipe import Recipe, average_words
-from rag.lexical import LEXICON_VERSION
+from rag.ingest.fingerprint import IndexFingerprint, average_words
+from rag.markdown.chunking import CHUNKER_VERSION
+from rag.markdown.windows import WINDOWS_VERSION
 from rag.settings import Settings
+from rag.text.bm25 import BM25_VERSION
 from tests.conftest import ROOT
 
 SPECS = ROOT / "specs" / "1-rag-backend"
@@ -59,12 +59,12 @@ def test_what_a_page_points_at_is_there(page: str) -> None:
 
 def test_the_fingerprint_that_is_shown_is_todays() -> None:
     settings, embedder = Settings(), LocalEmbedder()
-    recipe = Recipe(
+    recipe = IndexFingerprint(
         embedder=embedder.fingerprint,
         dimensions=embedder.dimensions,
         chunker=f"{CHUNKER_VERSION}:{settings.chunk_tokens}:{settings.chunk_overlap_tokens}",
         windows=WINDOWS_VERSION,
-        lexicon=LEXICON_VERSION,
+        encoder=BM25_VERSION,
         words=average_words(settings.chunk_tokens),
         language="english",
     )

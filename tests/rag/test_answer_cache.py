@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
-from rag.answers.answer_cache import MemoryAnswers, SharedAnswers, answer_key, joined
+from rag.chat.answer_cache import MemoryAnswers, SharedAnswers, answer_key, joined
 from rag.errors import ModelError, ModelUnavailable
 from rag.events import ChatEvent, Delta, Done, Failed, FinishReason, Notice, Timings
 from rag.types import Usage

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rag.answers.citations import CitationStream
+from rag.chat.citations import CitationStream
 from rag.events import Delta
 from rag.types import Chunk, Passage
 from tests.support.markdown_readers import MARKED, Found, Marked, by_markdown_it, marked_process

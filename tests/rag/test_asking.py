@@ -2,7 +2,7 @@
 
 import pytest
 
-from rag.language.asking import names_something, subject
+from rag.retrieval.topics import names_something, subject
 
 
 @pytest.mark.parametrize(

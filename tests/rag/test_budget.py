@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from rag.answers.budget import DailyBudget, Unlimited
+from rag.chat.budget import DailyBudget, Unlimited
 from rag.errors import BudgetExhausted
 
 

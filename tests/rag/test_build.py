@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.build import build_conversations, build_ingestion, build_pipeline
+from rag.build import build_ingestion, build_pipeline, build_sessions
 from rag.settings import Settings
 from tests.support.small_book import book_settings
 
@@ -50,7 +50,7 @@ def test_building_touches_nothing(tmp_path: Path) -> None:
     settings = Settings(content_dir=tmp_path / "content", data_dir=tmp_path / "data", qdrant_url="http://127.0.0.1:9")
     build_pipeline(settings)
     build_ingestion(settings)
-    build_conversations(settings)
+    build_sessions(settings)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -62,7 +62,7 @@ async def test_opening_and_closing_twice_does_no_harm(tmp_path: Path) -> None:
 
 
 async def test_the_memory_of_conversations_follows_the_settings() -> None:
-    conversations = build_conversations(Settings(max_context_messages=0))
+    conversations = build_sessions(Settings(max_context_messages=0))
     session, history = await conversations.resume(None)
     assert history == ()
     assert session
@@ -73,7 +73,7 @@ def test_what_is_not_used_is_not_imported(tmp_path: Path) -> None:
     code = (
         "import sys; from rag.build import build_pipeline; from rag.settings import Settings;"
         "build_pipeline(Settings());"
-        "heavy = {'openai', 'qdrant_client', 'fastapi', 'gradio', 'redis', 'rag.book.chunking'};"
+        "heavy = {'openai', 'qdrant_client', 'fastapi', 'gradio', 'redis', 'rag.markdown.chunking'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(

@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 import pytest
 
-from rag.answers.chat import MOST_CHARACTERS, _within_bounds
 from rag.build import build_pipeline
+from rag.chat.chat import MOST_CHARACTERS, _within_bounds
 from rag.errors import InvalidQuestion
 from rag.events import ChatEvent, Cited, Delta, Done, Failed, Notice, Retrieved, Searching, Started
-from rag.generation.base import NOT_IN_BOOK, Ended, Piece
+from rag.generation.base import NOT_IN_BOOK, StreamEnd, TextDelta
 from rag.pipeline import Pipeline
 from rag.resilience import Timeouts
 from rag.settings import Settings
@@ -430,9 +430,9 @@ async def test_a_huge_answer_ends_at_its_greatest_length(opened: Open, openai_se
 
 
 async def test_pieces_are_filtered_between_turns_of_the_event_loop() -> None:
-    async def items() -> AsyncGenerator[Piece | Ended, None]:
-        yield Piece("![a](" * 100_000)
-        yield Ended("stop", answered=True)
+    async def items() -> AsyncGenerator[TextDelta | StreamEnd, None]:
+        yield TextDelta("![a](" * 100_000)
+        yield StreamEnd("stop", answered=True)
 
     turns = 0
 
@@ -447,5 +447,5 @@ async def test_pieces_are_filtered_between_turns_of_the_event_loop() -> None:
     counting.cancel()
     await asyncio.gather(counting, return_exceptions=True)
     assert turns >= MOST_CHARACTERS // 2_000 - 1
-    assert sum(len(piece.text) for piece in pieces if isinstance(piece, Piece)) == MOST_CHARACTERS
-    assert pieces[-1] == Ended("length", answered=True)
+    assert sum(len(piece.text) for piece in pieces if isinstance(piece, TextDelta)) == MOST_CHARACTERS
+    assert pieces[-1] == StreamEnd("length", answered=True)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag import tokens
-from rag.book.chunking import split
-from rag.book.markdown import outline, page_of
+from rag.markdown.chunking import split
+from rag.markdown.parser import outline, page_of
+from rag.text import tokens
 from rag.types import Chunk, Document
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from rag.answers.citations import QUOTE_CHARACTERS, CitationStream, definition, nearest_quote, safe_url
+from rag.chat.citations import QUOTE_CHARACTERS, CitationStream, definition, nearest_quote, safe_url
 from rag.events import Cited, Delta
 from rag.types import Chunk, Passage
 

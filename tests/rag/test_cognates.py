@@ -2,7 +2,7 @@
 
 import pytest
 
-from rag.language.cognates import Cognates
+from rag.text.cognates import Cognates
 
 BOOK = Cognates(
     ["The capture point", "Latency and jitter", "Batteries", "Filters", "The complementary filter", "Captures", "A map"]

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from rag import tokens
 from rag.embedding.openai import MAX_BATCH_TOKENS, OpenAIEmbedder
 from rag.errors import ModelAuthError, ModelError, ModelUnavailable
 from rag.openai_client import OpenAIClient
+from rag.text import tokens
 from tests.support import model_voice
 from tests.support.openai_script import Distort, Garbage, Refuse, Stall
 from tests.support.openai_server import OpenAIServer

@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 
 from rag.__main__ import main
-from rag.answers.citations import nearest_quote
+from rag.chat.citations import nearest_quote
 from rag.errors import ContentError
-from rag.evaluating.evaluation import Outcome, book_links, is_valid
-from rag.evaluating.judging import figure, figures, rank_of
-from rag.evaluating.questions import Question, exchanges, half_of, languages, load
-from rag.evaluating.report import report, table, total
+from rag.evaluation.judging import Outcome, book_links, figure, figures, is_valid, rank_of
+from rag.evaluation.questions import Question, exchanges, half_of, languages, load
+from rag.evaluation.report import report, table, total
 from rag.types import Citation, DocumentRecord, Exchange, OutlineHeading, Passage
 from tests.support.books import write_book
 from tests.support.hits import chunk

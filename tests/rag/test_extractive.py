@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from rag.answers.citations import CitationStream
+from rag.chat.citations import CitationStream
 from rag.embedding.base import Embedder, Vectors
 from rag.embedding.local import LocalEmbedder, NoEmbedder
 from rag.errors import ModelError
-from rag.generation.base import AnswerRequest, Ended, Piece
+from rag.generation.base import AnswerRequest, StreamEnd, TextDelta
 from rag.generation.excerpts import wants_steps
 from rag.generation.extractive import ExtractiveGenerator
 from rag.types import Passage, Retrieval
@@ -49,14 +49,14 @@ def passage(number: int, text: str, *, path: str | None = None, score: float | N
 
 async def answer(
     question: str, *passages: Passage, grounded: bool = True, embedder: Embedder | None = None
-) -> tuple[str, Ended]:
+) -> tuple[str, StreamEnd]:
     """The answer as a reader gets it, markers checked, without its link definitions."""
     generator = ExtractiveGenerator(embedder or NoEmbedder())
     stream = CitationStream(passages)
-    ended: Ended | None = None
+    ended: StreamEnd | None = None
     async for piece in generator.answer(AnswerRequest(question, Retrieval(question, passages, grounded))):
         assert ended is None, "Ended is the last"
-        if isinstance(piece, Ended):
+        if isinstance(piece, StreamEnd):
             ended = piece
         else:
             stream.feed(piece.text)
@@ -203,7 +203,11 @@ def outlined(place: int, path: str, text: str, *, trail: tuple[str, ...] = (), h
 async def overview(question: str, *passages: Passage) -> str:
     request = AnswerRequest(question, Retrieval(question, passages, grounded=True, overview=True))
     return "".join(
-        [piece.text async for piece in ExtractiveGenerator(NoEmbedder()).answer(request) if isinstance(piece, Piece)]
+        [
+            piece.text
+            async for piece in ExtractiveGenerator(NoEmbedder()).answer(request)
+            if isinstance(piece, TextDelta)
+        ]
     )
 
 
@@ -275,7 +279,7 @@ async def test_a_section_asked_for_by_name_opens_with_its_first_sentences_and_li
     others = (passage(2, NODE), passage(3, TUNING, score=0.2))
     found = Retrieval("section 1", (first, *others), True, named=True)
     pieces = [piece async for piece in ExtractiveGenerator(NoEmbedder()).answer(AnswerRequest("section 1", found))]
-    text = "".join(piece.text for piece in pieces if isinstance(piece, Piece))
+    text = "".join(piece.text for piece in pieces if isinstance(piece, TextDelta))
     opening = text.index("A PID controller turns an error into a command. It sums three terms")
     assert opening < text.index("[1]") < text.index("- **Section 2**: A node is a program with a name.")
     assert "[2]" in text
@@ -286,4 +290,4 @@ async def test_a_section_asked_for_by_name_opens_with_its_first_sentences_and_li
 async def test_a_named_section_without_a_sentence_is_quoted_as_any_other() -> None:
     found = Retrieval("code", (passage(1, '```python\nprint("hello")\n```'),), True, named=True)
     pieces = [piece async for piece in ExtractiveGenerator(NoEmbedder()).answer(AnswerRequest("code", found))]
-    assert 'print("hello")' in "".join(piece.text for piece in pieces if isinstance(piece, Piece))
+    assert 'print("hello")' in "".join(piece.text for piece in pieces if isinstance(piece, TextDelta))

@@ -11,10 +11,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rag.errors import ModelAuthError, ModelError, ModelRateLimited, ModelUnavailable
-from rag.generation.base import NOT_IN_BOOK, AnswerRequest, Ended, Generator, Piece
+from rag.generation.base import NOT_IN_BOOK, AnswerRequest, Generator, StreamEnd, TextDelta
+from rag.generation.messages import rewritten
 from rag.generation.openai import OpenAIGenerator
-from rag.generation.rewriting import rewritten
-from rag.generation.sign import SignFilter
+from rag.generation.sentinel import NoAnswerFilter
 from rag.openai_client import OpenAIClient
 from rag.resilience import Timeouts
 from rag.types import Exchange, Message, Retrieval
@@ -49,17 +49,17 @@ def asked(prompt: str = PROMPT) -> AnswerRequest:
     return AnswerRequest("How?", Retrieval("How?", (), grounded=True), messages=messages)
 
 
-async def read(generator: Generator, prompt: str = PROMPT) -> tuple[list[Piece], Ended]:
-    pieces: list[Piece] = []
+async def read(generator: Generator, prompt: str = PROMPT) -> tuple[list[TextDelta], StreamEnd]:
+    pieces: list[TextDelta] = []
     async with aclosing(generator.answer(asked(prompt))) as items:
         async for item in items:
-            if isinstance(item, Ended):
+            if isinstance(item, StreamEnd):
                 return pieces, item
             pieces.append(item)
     raise AssertionError("an answer must end with Ended or an error")
 
 
-def text_of(pieces: list[Piece]) -> str:
+def text_of(pieces: list[TextDelta]) -> str:
     return "".join(piece.text for piece in pieces)
 
 
@@ -314,9 +314,9 @@ async def test_a_question_without_an_answer_in_the_passages(generator: OpenAIGen
 def test_the_filter_gives_the_same_wherever_the_text_is_cut(text: str, sizes: list[int], with_sign: bool) -> None:
     if with_sign:
         text = text[: len(text) // 2] + NOT_IN_BOOK + text[len(text) // 2 :]
-    whole = SignFilter()
+    whole = NoAnswerFilter()
     expected = whole.feed(text) + whole.finish()
-    cut = SignFilter()
+    cut = NoAnswerFilter()
     out, rest = "", text
     for size in sizes:
         out += cut.feed(rest[:size])
@@ -330,7 +330,7 @@ def test_the_filter_gives_the_same_wherever_the_text_is_cut(text: str, sizes: li
 
 @pytest.mark.parametrize("text", ["Use `x[0]` [1].", "[1] says so", "** bold **", "[[wiki]] [not-in]", "a [n", "*"])
 def test_text_without_the_sign_is_left_alone(text: str) -> None:
-    sign = SignFilter()
+    sign = NoAnswerFilter()
     assert sign.feed(text) + sign.finish() == text
     assert sign.answered
 

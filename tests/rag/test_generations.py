@@ -245,8 +245,8 @@ async def test_a_damaged_pointer_to_nothing_is_named_and_healed(tmp_path: Path) 
 
 async def test_an_index_of_another_engine_is_named(tmp_path: Path) -> None:
     await written(tmp_path, "one")
-    about = next((tmp_path / "index").glob("*/about.json"))
-    about.write_text(about.read_text().replace(ENGINE, "qdrant-edge 0.0.1"))
+    manifest = next((tmp_path / "index").glob("*/about.json"))
+    manifest.write_text(manifest.read_text().replace(ENGINE, "qdrant-edge 0.0.1"))
     store = EdgeStore(tmp_path)
     await store.open()
     with pytest.raises(IndexMismatch, match=r"written by qdrant-edge 0\.0\.1 .* ingest again"):

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it.token import Token
 
-from rag.book.generators import generator_for
-from rag.book.markdown import sections
+from rag.corpus.generators import generator_for
+from rag.markdown.parser import sections
 from rag.types import Document
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from rag import tokens
-from rag.book.chunking import split
-from rag.book.corpus import read, scan
-from rag.book.markdown import outline
-from rag.book.routes import Site
+from rag.corpus.routes import Site
+from rag.corpus.scan import read, scan
+from rag.markdown.chunking import split
+from rag.markdown.parser import outline
+from rag.text import tokens
 from rag.types import Document
 
 BYTES = int(os.environ.get("HOSTILE_BYTES", "60000"))

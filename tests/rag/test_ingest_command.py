@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.events import Finished, Planned
-from rag.ingest.event_lines import decode
+from rag.events import Finished, Planned, decode
 from rag.ingest.jobs import IngestJobs
 from tests.support.ingesting import command, environment, events, finished, ingest, write_book
 from tests.support.openai_script import Distort, Limits, Stall

@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from rag.errors import ContentError, StoreUnavailable
-from rag.ingest import planning
-from rag.ingest.event_lines import MAX_LINE
+from rag.events import MAX_LINE
+from rag.ingest import plan as planning
 from rag.ingest.job_snapshot import JobSnapshot
 from rag.ingest.jobs import MAX_JOBS, IngestJobs
 
 PRELUDE = """
 import os, signal, sys, time
 from pathlib import Path
-from rag.ingest.event_lines import encode
+from rag.events import encode
 from rag.events import *
 def say(event): print(encode(event), flush=True)
 def progress(n): say(Progressed("embedding", n, 10, n * 3, n, 0, 30, n * 100, n * 10.0))
@@ -289,7 +289,7 @@ print("the last word", end="", file=sys.stderr, flush=True)
 async def test_what_a_plan_complains_of_reaches_the_log(caplog: pytest.LogCaptureFixture) -> None:
     failing = [sys.executable, "-c", "import sys; print('a page broke the parser', file=sys.stderr); sys.exit(1)"]
     with pytest.raises(ContentError, match="the log says why"):
-        await planning.plan(failing, dict(os.environ))
+        await planning.dry_run(failing, dict(os.environ))
     assert "ingest: a page broke the parser" in caplog.messages
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rag.language.languages import is_foreign, language_of, shared_words
+from rag.text.languages import is_foreign, language_of, shared_words
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ from rag.language.languages import is_foreign, language_of, shared_words
         ("", None),
     ],
 )
-def test_script_and_little_words_tell(question: str, language: str | None) -> None:
+def test_script_and_stop_words_tell(question: str, language: str | None) -> None:
     assert language_of(question) == language
 
 

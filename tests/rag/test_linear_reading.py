@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from rag.book import markdown
-from rag.book.corpus import read, scan
-from rag.book.frontmatter import split_front_matter
-from rag.book.routes import Site
+from rag.corpus.frontmatter import split_front_matter
+from rag.corpus.routes import Site
+from rag.corpus.scan import read, scan
+from rag.markdown import parser as markdown
 from rag.types import GeneratorName
 
 MANY = 60_000
@@ -71,7 +71,9 @@ def test_headings_of_one_level_are_not_walked_for_each_chunk(tmp_path: Path) -> 
 
 
 def test_a_front_matter_of_thirty_thousand_levels_ends_no_process() -> None:
-    code = "from rag.book.frontmatter import split_front_matter as s; print(s('---\\n' + '- ' * 30_000 + '\\n---\\n'))"
+    code = (
+        "from rag.corpus.frontmatter import split_front_matter as s; print(s('---\\n' + '- ' * 30_000 + '\\n---\\n'))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout.strip()) == (0, "({}, 3)")
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from rag.lexical import Lexicon
-from rag.search.locating import Sought
+from rag.retrieval.passages import QueryTerms
+from rag.text.bm25 import Bm25Encoder
 from rag.types import InnerHeading
 
-LEXICON = Lexicon("english", 20.0)
+LEXICON = Bm25Encoder("english", 20.0)
 PATH = ("Keeping the lamp",)
 SECTIONS = (
     "# Keeping the lamp\n\nThe lamp burns from dusk to dawn. It wants care every morning.\n\n",
@@ -22,11 +22,11 @@ INNER = (
 )
 
 
-def sought(question: str, rare: str = "") -> Sought:
+def sought(question: str, rare: str = "") -> QueryTerms:
     """Words of `rare` weigh three times what the others do."""
     weighty = LEXICON.terms(rare)
     weights = {term: 3.0 if term in weighty else 1.0 for term in LEXICON.terms(question)}
-    return Sought(weights, LEXICON.terms)
+    return QueryTerms(weights, LEXICON.terms)
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from rag import tokens
-from rag.book.chunking import split
-from rag.book.corpus import read, scan
-from rag.book.decoding import decoded, is_binary
-from rag.book.routes import Site
-from rag.language.fences import left_open
+from rag.corpus.decoding import decoded, is_binary
+from rag.corpus.routes import Site
+from rag.corpus.scan import read, scan
+from rag.markdown.chunking import split
+from rag.markdown.fences import left_open
+from rag.text import tokens
 from rag.types import Chunk, Document
 
 

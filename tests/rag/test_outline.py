@@ -2,8 +2,8 @@
 
 import pytest
 
-from rag.language.overview import parse
-from rag.search.outline import entries, in_book_order, opening_chunks, overview_passage, same_page, select
+from rag.retrieval.outline import entries, in_book_order, opening_chunks, overview_passage, same_page, select
+from rag.retrieval.overview import parse
 from rag.types import DocumentRecord, OutlineHeading, Page
 from tests.support.hits import chunk
 

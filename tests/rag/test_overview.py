@@ -2,7 +2,7 @@
 
 import pytest
 
-from rag.language.overview import Overview, parse
+from rag.retrieval.overview import Overview, parse
 
 
 @pytest.mark.parametrize(

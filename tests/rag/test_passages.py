@@ -2,9 +2,8 @@
 
 import pytest
 
-from rag.search.locating import Sought
-from rag.search.passages import joined, passages
-from rag.search.scoring import Scored
+from rag.retrieval.fusion import RankedHit
+from rag.retrieval.passages import QueryTerms, joined, passages
 from rag.types import Hit, InnerHeading
 from tests.support.hits import chunk, scored
 
@@ -86,8 +85,8 @@ def test_headings_move_along_when_chunks_are_joined() -> None:
 
 def test_a_passage_stands_under_the_heading_that_holds_the_evidence() -> None:
     made = chunk(text="Of lamps.\n\n## Wick\n\nTrim it.", inner=(heading("## Wick", 11),))
-    wick = Sought({hash("trim"): 1.0}, lambda text: [hash(word) for word in text.lower().split()])
-    (found,) = passages([scored(made, 1.0)], 5, sought=wick)
+    wick = QueryTerms({hash("trim"): 1.0}, lambda text: [hash(word) for word in text.lower().split()])
+    (found,) = passages([scored(made, 1.0)], 5, query_terms=wick)
     assert (found.title, found.anchor, found.link) == ("## Wick", "wick", "/docs/a#wick")
     assert (found.heading_path, found.breadcrumb) == (("Page", "## Wick"), "Page › ## Wick")
     (unsought,) = passages([scored(made, 1.0)], 5)
@@ -103,6 +102,6 @@ def test_nothing_found_no_passages() -> None:
 
 
 def test_what_headings_give_pushes_nothing_below_the_cut() -> None:
-    best = Scored(Hit(chunk("a.md", "The section of that name.")), 2.2, heading=1.4)
-    other = Scored(Hit(chunk("b.md", "What else there is.")), 0.5)
+    best = RankedHit(Hit(chunk("a.md", "The section of that name.")), 2.2, heading=1.4)
+    other = RankedHit(Hit(chunk("b.md", "What else there is.")), 0.5)
     assert [passage.chunk.path for passage in passages([best, other], 5)] == ["a.md", "b.md"]

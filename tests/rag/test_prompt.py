@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag import tokens
-from rag.answers.prompt import LEFT_OUT, Prompt, compose, fitting, shortened
+from rag.chat.prompt import LEFT_OUT, Prompt, compose, fitting, shortened
 from rag.generation.base import NOT_IN_BOOK
+from rag.text import tokens
 from rag.types import Chunk, Exchange, Page, Passage
 
 SENTENCE = "The controller measures the angle and corrects the error with a torque. "

@@ -14,8 +14,9 @@ from rag.embedding.base import Embedder, Vectors
 from rag.embedding.cache import CachedEmbedder
 from rag.embedding.local import LocalEmbedder, NoEmbedder
 from rag.errors import IndexEmpty, IndexMismatch
-from rag.ingest.ingestion import ingest
-from rag.search.retrieval import Retriever
+from rag.ingest.ingest import ingest
+from rag.markdown.plaintext import snippet
+from rag.retrieval.retriever import Retriever
 from rag.settings import Settings
 from rag.store.edge import EdgeStore
 from rag.types import Exchange, Page, Retrieval
@@ -114,7 +115,7 @@ async def test_a_section_inside_a_chunk_is_what_a_passage_leads_to(
     assert passage.link == f"{passage.chunk.url}{anchor}"
     assert passage.title == heading
     assert passage.breadcrumb.endswith(heading)
-    assert passage.snippet.startswith(beginning)
+    assert snippet(passage.section_text).startswith(beginning)
 
 
 async def test_a_table_of_contents_is_never_found(tmp_path: Path) -> None:

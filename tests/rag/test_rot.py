@@ -19,7 +19,7 @@ from tests.rag.test_embedding_cache import Counting
 from tests.rag.test_generations import content, written
 from tests.support.damage import KINDS, damaged
 from tests.support.indexed import CONFIG
-from web.access import AdminToken
+from web.auth import AdminToken
 
 NAMED = ["is damaged (", "cannot be read", "is not as it was written", "that is not there"]
 

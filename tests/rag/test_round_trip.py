@@ -9,9 +9,9 @@ import re
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rag import tokens
-from rag.book.chunking import split
-from rag.language.fences import left_open
+from rag.markdown.chunking import split
+from rag.markdown.fences import left_open
+from rag.text import tokens
 from rag.types import Chunk, Document
 from tests.support.markdown_pages import pages
 

@@ -7,11 +7,11 @@ from urllib.parse import unquote
 
 import pytest
 
-from rag.book.frontmatter import split_front_matter
-from rag.book.generators import generator_for, recognise
-from rag.book.generators.base import Generator, Tree
-from rag.book.generators.docusaurus import slug_of
-from rag.book.routes import FrontMatter, Site, strip_number_prefix, strip_number_prefixes
+from rag.corpus.frontmatter import split_front_matter
+from rag.corpus.generators import generator_for, recognise
+from rag.corpus.generators.base import Generator, Tree
+from rag.corpus.generators.docusaurus import slug_of
+from rag.corpus.routes import FrontMatter, Site, strip_number_prefix, strip_number_prefixes
 from rag.types import GeneratorName
 
 

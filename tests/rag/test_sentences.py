@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.language.sentences import prose_sentences, sentences
+from rag.markdown.sentences import prose_sentences, sentences
 
 
 def prose(text: str) -> list[str]:

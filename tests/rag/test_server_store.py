@@ -14,7 +14,7 @@ import pytest
 from qdrant_client import AsyncQdrantClient, models
 
 from rag.errors import IngestRunning, StoreUnavailable
-from rag.store import server_lock
+from rag.store import lease as server_lock
 from rag.store.base import IndexConfig
 from rag.store.server import ServerStore
 from rag.store.server_writer import server_writer_for

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rag.book.generators import generator_for
-from rag.book.slugs import GithubSlugger, MdBookSlugger, MkDocsSlugger, Slugger
+from rag.corpus.generators import generator_for
+from rag.corpus.slugs import GithubSlugger, MdBookSlugger, MkDocsSlugger, Slugger
 from rag.types import GeneratorName
 
 

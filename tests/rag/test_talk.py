@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rag.answers.talk import Talk, talk_of
 from rag.build import build_pipeline
+from rag.chat.talk import Talk, talk_of
 from rag.events import ChatEvent, Done
 from rag.pipeline import Pipeline
 from tests.support.openai_server import OpenAIServer

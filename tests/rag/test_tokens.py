@@ -11,7 +11,7 @@ import tiktoken
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag import tokens
+from rag.text import tokens
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,7 +35,8 @@ def test_counts_are_those_of_the_reference_encoder(reference: tiktoken.Encoding,
 
 def test_counting_needs_neither_network_nor_environment(tmp_path: Path) -> None:
     program = (
-        "import os, rag.tokens as t; b = dict(os.environ); assert t.count('two words') == 2; assert b == os.environ"
+        "import os, rag.text.tokens as t; b = dict(os.environ)\n"
+        "assert t.count('two words') == 2; assert b == os.environ"
     )
     environment = {"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path), "HOME": str(tmp_path), "TIKTOKEN_CACHE_DIR": ""}
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, check=True, timeout=60)

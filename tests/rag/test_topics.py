@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rag.search.topics import HeadingNames, Topic, heading_terms, names, opening_of, spellings
+from rag.retrieval.topics import HeadingNames, Topic, heading_terms, names, opening_of, spellings
 from rag.types import DocumentRecord, Hit, InnerHeading, OutlineHeading
 from tests.support.hits import chunk
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag import tokens
-from rag.book.chunking import split
-from rag.book.windows import TARGET, windows
+from rag.markdown.chunking import split
+from rag.markdown.windows import TARGET, windows
+from rag.text import tokens
 from rag.types import Chunk, Document
 
 

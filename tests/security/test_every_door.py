@@ -16,7 +16,7 @@ from starlette.routing import Mount
 
 from tests.support.running import Running
 from tests.web.conftest import Start
-from web.access import INTERFACE
+from web.auth import INTERFACE
 from web.ui.policy import EVENTS, ROUTES, event_rule_of, handler_of, rule_of
 
 # What counts a caller's requests, and by that what bounds them. "files" is the limit of whatever is small and cheap.

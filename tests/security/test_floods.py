@@ -15,9 +15,9 @@ from tests.support.openai_server import OpenAIServer
 from tests.support.running import Running
 from tests.web.conftest import Start, ask, only
 from web.ui.admission import MOST_PLACES, MOST_QUESTIONS
+from web.ui.conversation import MOST_BYTES, Chat, Turn, read_chat
 from web.ui.page import STATES
 from web.ui.queue_sessions import MOST_SESSIONS
-from web.ui.turns import MOST_BYTES, Chat, Turn, read_chat
 
 QUESTION = "How often is the wick trimmed?"
 MIB = 1024 * 1024
@@ -202,7 +202,7 @@ def test_only_an_answer_that_was_given_can_be_rated(start: Start, tmp_path: Path
     assert 'rating="down"' not in liked(app)
     rate(real, "FORGED", "Dislike", 3)
     assert 'ratings_total{rating="down",surface="ui"} 1.0' in liked(app)
-    app.services.figures.close()
+    app.services.usage.close()
     kept = b"".join(path.read_bytes() for path in (tmp_path / "data").glob("figures*"))
     assert b"FORGED" not in kept
 

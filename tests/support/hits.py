@@ -1,6 +1,6 @@
 """Chunks and hits made of a few words, for tests of what comes after the store."""
 
-from rag.search.scoring import Scored
+from rag.retrieval.fusion import RankedHit
 from rag.types import Chunk, Hit, InnerHeading
 
 
@@ -46,5 +46,5 @@ def hit(
     return Hit(chunk(path, text, ordinal=ordinal), bm25, window_bm25, window_cosine, chunk_cosine)
 
 
-def scored(made: Chunk, score: float) -> Scored:
-    return Scored(Hit(made), score)
+def scored(made: Chunk, score: float) -> RankedHit:
+    return RankedHit(Hit(made), score)

@@ -7,13 +7,13 @@ from uuid import NAMESPACE_URL, uuid5
 import numpy as np
 
 from rag.embedding.base import Vectors
-from rag.lexical import Lexicon
 from rag.store.base import IndexConfig, IndexedChunk, IndexedWindow
+from rag.text.bm25 import Bm25Encoder
 from rag.types import Chunk, DocumentRecord, InnerHeading, OutlineHeading
 
 DIMENSIONS = 16
 CONFIG = IndexConfig(fingerprint="test-1", dimensions=DIMENSIONS, language="english", average_words=6.0)
-LEXICON = Lexicon(CONFIG.language, CONFIG.average_words)
+LEXICON = Bm25Encoder(CONFIG.language, CONFIG.average_words)
 Indexed = tuple[DocumentRecord, list[IndexedChunk]]
 
 

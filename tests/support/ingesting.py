@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from rag.embedding.base import Embedder
-from rag.events import Finished, IngestEvent
-from rag.ingest.event_lines import decode
-from rag.lexical import Lexicon
+from rag.events import Finished, IngestEvent, decode
 from rag.settings import Settings
 from rag.store.base import StoreQuery
 from rag.store.edge import EdgeStore
+from rag.text.bm25 import Bm25Encoder
 from rag.types import Chunk, DocumentRecord
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -121,7 +120,7 @@ async def _contents(data: Path, questions: Sequence[str], embedder: Embedder) ->
     try:
         config = await store.config()
         assert config is not None
-        lexicon = Lexicon(config.language, config.average_words)
+        lexicon = Bm25Encoder(config.language, config.average_words)
         records = await store.documents()
         chunks = [chunk for record in records for chunk in await store.chunks_of(record.path)]
         scores: dict[str, dict[str, Any]] = {}

@@ -31,7 +31,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from rag import tokens
+from rag.text import tokens
 from tests.support import model_voice
 from tests.support.openai_script import (
     Behaviour,

@@ -11,7 +11,7 @@ import httpx
 import uvicorn
 
 from app import server_options
-from rag.build import build_conversations, build_pipeline
+from rag.build import build_pipeline, build_sessions
 from rag.resilience import Timeouts
 from rag.settings import Settings
 from web.api import create_app
@@ -41,7 +41,7 @@ class Running:
 @contextlib.contextmanager
 def running_app(settings: Settings, timeouts: Timeouts | None = None, *, port: int = 0) -> Iterator[Running]:
     """What `app.build` builds; `timeouts` shortens what a reader waits for; `port` is one it has had before."""
-    services = Services(settings, build_pipeline(settings, timeouts=timeouts), build_conversations(settings))
+    services = Services(settings, build_pipeline(settings, timeouts=timeouts), build_sessions(settings))
     app = mount(create_app(services), services)
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

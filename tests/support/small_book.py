@@ -6,7 +6,7 @@ from typing import Any
 
 from rag.build import build_ingestion
 from rag.events import Finished
-from rag.ingest.ingestion import ingest
+from rag.ingest.ingest import ingest
 from rag.settings import Settings
 
 PAGES = {

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from rag.book.chunking import split
-from rag.book.corpus import read, scan
-from rag.book.markdown import sections
-from rag.book.routes import Site
+from rag.corpus.routes import Site
+from rag.corpus.scan import read, scan
+from rag.markdown.chunking import split
+from rag.markdown.parser import sections
 
 TRUTH = Path(__file__).parent / "sample_book.jsonl"
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from rag.build import build_conversations, build_pipeline
+from rag.build import build_pipeline, build_sessions
 from rag.events import ChatEvent, Failed, Started
 from tests.support.small_book import book_settings, index
-from web.asking import Client
-from web.metrics import Asked
+from web.chat_service import Caller
+from web.metrics import QuestionOutcome
 from web.services import Services
-from web.ui.answering import Answering
+from web.ui.conversation import ActiveAnswers
 
-CLIENT = Client("192.0.2.1")
+CLIENT = Caller("192.0.2.1")
 QUESTION = "How does a PID controller keep the robot upright?"
 
 
@@ -24,14 +24,14 @@ QUESTION = "How does a PID controller keep the robot upright?"
 async def services(tmp_path: Path) -> AsyncGenerator[Services, None]:
     settings = book_settings(tmp_path, ingest_on_start=False, rate_limit="1000/minute")
     assert (await index(settings)).status == "completed"
-    made = Services(settings, build_pipeline(settings), build_conversations(settings))
+    made = Services(settings, build_pipeline(settings), build_sessions(settings))
     await made.open()
     yield made
     await made.close()
 
 
 async def test_two_answers_in_one_session_both_come_to_their_end(services: Services) -> None:
-    answering = Answering(services.asking)
+    answering = ActiveAnswers(services.chat_service)
 
     async def turns() -> list[Any]:
         async with aclosing(answering.answer("one session", CLIENT, QUESTION, [])) as told:
@@ -43,7 +43,7 @@ async def test_two_answers_in_one_session_both_come_to_their_end(services: Servi
 
 
 async def test_an_internal_failure_is_no_reader_who_left(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    counted: list[Asked] = []
+    counted: list[QuestionOutcome] = []
     services.on_asked.append(lambda asked, _: counted.append(asked))
 
     async def broken(*_: Any, **__: Any) -> AsyncGenerator[ChatEvent, None]:
@@ -54,7 +54,7 @@ async def test_an_internal_failure_is_no_reader_who_left(services: Services, mon
         return events()
 
     monkeypatch.setattr(services.pipeline, "chat", broken)
-    events = await services.asking.ask(CLIENT, QUESTION)
+    events = await services.chat_service.ask(CLIENT, QUESTION)
     assert isinstance(await anext(events), Started)
     with pytest.raises(RuntimeError):
         await anext(events)
@@ -63,7 +63,7 @@ async def test_an_internal_failure_is_no_reader_who_left(services: Services, mon
 
 async def test_after_a_shutdown_has_begun_every_answer_ends_at_once(services: Services) -> None:
     services.begin_shutdown()
-    events = await services.asking.ask(CLIENT, QUESTION)
+    events = await services.chat_service.ask(CLIENT, QUESTION)
     async with aclosing(events):
         told = [event async for event in events]
     last = told[-1]

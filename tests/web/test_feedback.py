@@ -13,11 +13,10 @@ import pytest
 
 from tests.support.running import Running
 from tests.web.conftest import Start, ask, only
-from web.access import Limits
-from web.asking import Client
-from web.figures import Figures
+from web.analytics import Ratings, UsageStore
+from web.auth import RateLimits
+from web.chat_service import Caller
 from web.metrics import Metrics
-from web.ratings import Ratings
 
 QUESTION = "How often must the wick be trimmed?"
 SITE = "https://reader.example"
@@ -36,7 +35,7 @@ def counted(app: Running, rating: str) -> int:
 
 def thumbs(app: Running) -> tuple[int, int]:
     """Today's answers that were liked and disliked."""
-    [today] = asyncio.run(app.services.figures.days(1))
+    [today] = asyncio.run(app.services.usage.days(1))
     return today.liked, today.disliked
 
 
@@ -125,12 +124,12 @@ def test_no_question_is_kept_because_its_answer_was_rated(start: Start, tmp_path
 
 
 async def test_only_the_latest_answers_are_remembered(tmp_path: Path) -> None:
-    metrics, figures = Metrics(), Figures(tmp_path / "figures.sqlite3")
-    ratings = Ratings(Limits("10/minute", "10/minute", []), metrics, figures, remembered=2)
+    metrics, usage = Metrics(), UsageStore(tmp_path / "figures.sqlite3")
+    ratings = Ratings(RateLimits("10/minute", "10/minute", []), metrics, usage, remembered=2)
     for message_id in ("first", "second", "third"):
         ratings.given(message_id, "a question")
     for message_id in ("first", "second", "third"):
-        await ratings.rate(Client("203.0.113.9"), message_id, "up")
+        await ratings.rate(Caller("203.0.113.9"), message_id, "up")
     text = metrics.text().decode()
     assert 'ratings_total{rating="unknown",surface="api"} 1.0' in text
     assert 'ratings_total{rating="up",surface="api"} 2.0' in text
@@ -138,8 +137,8 @@ async def test_only_the_latest_answers_are_remembered(tmp_path: Path) -> None:
 
 async def test_only_an_answer_that_was_given_is_rated_and_what_was_heard_last_counts(tmp_path: Path) -> None:
     metrics = Metrics()
-    ratings = Ratings(Limits("10/minute", "10/minute", []), metrics, Figures(tmp_path / "figures.sqlite3"))
-    reader = Client("203.0.113.9", surface="ui")
+    ratings = Ratings(RateLimits("10/minute", "10/minute", []), metrics, UsageStore(tmp_path / "figures.sqlite3"))
+    reader = Caller("203.0.113.9", surface="ui")
     ratings.given("the answer", "a question")
     for liked in (True, False, False, None):
         await ratings.change(reader, "the answer", liked, "a question")

@@ -87,7 +87,7 @@ def test_metrics_count_what_happened(start: Start) -> None:
 
 
 def test_the_contract_in_the_repository_is_the_running_one() -> None:
-    from web.contract import document
+    from web.openapi import document
 
     kept = (ROOT / "specs/1-rag-backend/contracts/openapi.yaml").read_text(encoding="utf-8")
     assert yaml.safe_load(kept) == yaml.safe_load(document()), "run `make openapi`"

@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.support.running import Running
 from tests.web.conftest import Start
-from web.envelope import SECURITY_HEADERS
+from web.middleware import SECURITY_HEADERS
 
 BUILT = (ROOT / "web/static/widget.js").read_bytes()
 SITE = {"origin": "https://somebodys.book.example"}

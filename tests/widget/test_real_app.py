@@ -268,5 +268,5 @@ def test_a_rating_is_counted_and_can_be_changed(start: Start, reader: Reader) ->
 
 def _thumbs(app: Running) -> tuple[int, int]:
     with ThreadPoolExecutor(1) as elsewhere:  # the browser's loop runs here
-        [today] = elsewhere.submit(asyncio.run, app.services.figures.days(1)).result()
+        [today] = elsewhere.submit(asyncio.run, app.services.usage.days(1)).result()
     return today.liked, today.disliked

@@ -9,20 +9,18 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from rag.errors import RagError
+from rag.health import DocumentStatus
 from rag.settings import Settings
-from rag.status import DocumentStatus
-from web.asking import Client
+from web.chat_service import Caller
 from web.problems import Problem, problem_of, sentence
 from web.services import Services
-from web.ui.charts import charts
+from web.ui.admin_session import AdminSession
 from web.ui.chat_tab import AT_ONCE, PRIVATE
-from web.ui.gate import Gate
-from web.ui.open_questions import questions_panel
-from web.ui.panels import documents_table, job_panel, overview, passages, plan_panel
+from web.ui.panels import charts, documents_table, job_panel, overview, passages, plan_panel, questions_panel
 
 DAYS = 30
 WATCHING, IDLE = 1.0, 6.0  # seconds between two looks at the job
-NO_TICKET = "none"  # an empty string would not be written into the browser's store
+NO_SESSION = "none"  # an empty string would not be written into the browser's store
 STATES = ["all", "indexed", "changed", "new", "removed", "failed"]
 QUEUED: dict[str, Any] = {"show_progress": "minimal", **PRIVATE}  # what may be refused: unqueued it would be a 500
 Update = dict[Any, Any]
@@ -30,10 +28,10 @@ T = TypeVar("T")
 
 
 class AdminTab:
-    """Built inside its gr.Tab. `ticket` is outside of it: what is inside is not there before the tab is opened."""
+    """Build it inside its gr.Tab, with `session_token` outside: what is inside exists only once the tab is opened."""
 
-    def __init__(self, services: Services, ticket: gr.BrowserState) -> None:
-        self._services, self._gate, self.ticket = services, Gate(services), ticket
+    def __init__(self, services: Services, session_token: gr.BrowserState) -> None:
+        self._services, self._session, self.session_token = services, AdminSession(services), session_token
         self.clock = gr.Timer(IDLE, active=False)
         with gr.Column(elem_classes="locked") as self.locked:
             self._build_door()
@@ -48,7 +46,7 @@ class AdminTab:
         with gr.Row(elem_classes="key"):
             self.token = gr.Textbox(label="Admin token", type="password", max_lines=1, scale=4, elem_id="token")
             self.unlock_button = gr.Button("Unlock", variant="primary", scale=1, min_width=120)
-        if self._gate.signs_in:
+        if self._session.signs_in:
             gr.LoginButton()
 
     def _build_panel(self) -> None:
@@ -85,23 +83,25 @@ class AdminTab:
         self.found = gr.HTML(elem_id="found")
 
     def connect(self, demo: gr.Blocks, tab: gr.Tab) -> None:
-        shown = [self.ticket, self.locked, self.panel, self.cards, self.documents, *self._live]
+        shown = [self.session_token, self.locked, self.panel, self.cards, self.documents, *self._live]
         for event in (self.unlock_button.click, self.token.submit):
             event(self.unlock, [self.token], [self.token, *shown], **QUEUED)
         for event in (demo.load, tab.select):
-            event(self.show, [self.ticket], shown, **AT_ONCE)
+            event(self.show, [self.session_token], shown, **AT_ONCE)
         self.lock.click(self.leave, None, shown, **AT_ONCE)
-        self.clock.tick(self.tick, [self.ticket, self.clock], shown, **AT_ONCE)
-        self.start.click(self.begin, [self.ticket, self.force], self._live, **QUEUED)
-        self.cancel.click(self.end, [self.ticket], self._live, **QUEUED)
-        self.preview.click(self.look_ahead, [self.ticket, self.force], [self.plan], concurrency_limit=1, **QUEUED)
-        filters = [self.ticket, self.state, self.text]
+        self.clock.tick(self.tick, [self.session_token, self.clock], shown, **AT_ONCE)
+        self.start.click(self.begin, [self.session_token, self.force], self._live, **QUEUED)
+        self.cancel.click(self.end, [self.session_token], self._live, **QUEUED)
+        self.preview.click(
+            self.preview_plan, [self.session_token, self.force], [self.plan], concurrency_limit=1, **QUEUED
+        )
+        filters = [self.session_token, self.state, self.text]
         for event in (self.state.change, self.text.submit, self.text.blur):
             event(self.filter, filters, [self.documents], **QUEUED)
         for event in (self.query.submit, self.find.click):
-            event(self.try_search, [self.ticket, self.query, self.count], [self.found], **QUEUED)
-        self.figures_tab.select(self.plot, [self.ticket], [self.charts], **QUEUED)
-        self.questions_tab.select(self.list_questions, [self.ticket], [self.questions], **QUEUED)
+            event(self.try_search, [self.session_token, self.query, self.count], [self.found], **QUEUED)
+        self.figures_tab.select(self.plot, [self.session_token], [self.charts], **QUEUED)
+        self.questions_tab.select(self.list_questions, [self.session_token], [self.questions], **QUEUED)
 
     @property
     def _live(self) -> list[Any]:
@@ -110,21 +110,21 @@ class AdminTab:
     # Who may look
 
     async def unlock(self, token: str, request: gr.Request) -> Update:
-        ticket = await _said(lambda: self._gate.unlock(token, request))
-        return {self.ticket: ticket, self.token: ""} | await self._everything()
+        session_token = await _said(lambda: self._session.unlock(token, request))
+        return {self.session_token: session_token, self.token: ""} | await self._everything()
 
-    async def show(self, ticket: Any, request: gr.Request) -> Update:  # noqa: ANN401
+    async def show(self, session_token: Any, request: gr.Request) -> Update:  # noqa: ANN401
         """What a page that is opened or reloaded shows. A ticket that is no good any more is no guess.
 
         Without a ticket nothing is put out: drawn anew, the door would lose a token that is being typed.
         """
-        if self._gate.admits(ticket, request):
+        if self._session.admits(session_token, request):
             return await self._everything()
-        return gr.skip() if ticket in (None, "", NO_TICKET) else self.leave()
+        return gr.skip() if session_token in (None, "", NO_SESSION) else self.leave()
 
     def leave(self) -> Update:
         return {
-            self.ticket: NO_TICKET,
+            self.session_token: NO_SESSION,
             self.locked: gr.Column(visible=True),
             self.panel: gr.Column(visible=False),
             self.clock: gr.Timer(active=False),
@@ -135,29 +135,29 @@ class AdminTab:
 
     # The job
 
-    async def tick(self, ticket: Any, pace: float, request: gr.Request) -> Update:  # noqa: ANN401
+    async def tick(self, session_token: Any, pace: float, request: gr.Request) -> Update:  # noqa: ANN401
         """The job as it is now; when it has ended since the last tick, everything that it changed as well."""
-        if not self._gate.admits(ticket, request):
+        if not self._session.admits(session_token, request):
             return self.leave()
         ended = pace == WATCHING and self._services.pipeline.jobs.running() is None
         return self._job() | (await self._state() if ended else {})
 
-    async def begin(self, ticket: Any, force: bool, request: gr.Request) -> Update:  # noqa: ANN401
-        self._gate.require(ticket, request)
+    async def begin(self, session_token: Any, force: bool, request: gr.Request) -> Update:  # noqa: ANN401
+        self._session.require(session_token, request)
         job = await _said(lambda: self._services.start_ingest(force=bool(force)))
         if job.joined:
             gr.Info("An ingest is running already; this is it.")
         return self._job()
 
-    async def end(self, ticket: Any, request: gr.Request) -> Update:  # noqa: ANN401
-        self._gate.require(ticket, request)
+    async def end(self, session_token: Any, request: gr.Request) -> Update:  # noqa: ANN401
+        self._session.require(session_token, request)
         jobs = self._services.pipeline.jobs
         if (running := jobs.running()) is not None:
             await jobs.cancel(running.task_id)
         return self._job()
 
-    async def look_ahead(self, ticket: Any, force: bool, request: gr.Request) -> str:  # noqa: ANN401
-        self._gate.require(ticket, request)
+    async def preview_plan(self, session_token: Any, force: bool, request: gr.Request) -> str:  # noqa: ANN401
+        self._session.require(session_token, request)
         return plan_panel(await _said(lambda: self._services.pipeline.plan(force=bool(force))))
 
     def _job(self) -> Update:
@@ -193,23 +193,23 @@ class AdminTab:
 
     # What else there is to see
 
-    async def filter(self, ticket: Any, state: str, text: str, request: gr.Request) -> str:  # noqa: ANN401
-        self._gate.require(ticket, request)
+    async def filter(self, session_token: Any, state: str, text: str, request: gr.Request) -> str:  # noqa: ANN401
+        self._session.require(session_token, request)
         return documents_table(await self._documents(), state, text)
 
-    async def try_search(self, ticket: Any, query: str, count: float, request: gr.Request) -> str:  # noqa: ANN401
-        self._gate.require(ticket, request)
-        client = Client(request.client.host if request.client else None, surface="ui")
-        return passages(await _said(lambda: self._services.asking.search(client, query, int(count))))
+    async def try_search(self, session_token: Any, query: str, count: float, request: gr.Request) -> str:  # noqa: ANN401
+        self._session.require(session_token, request)
+        client = Caller(request.client.host if request.client else None, surface="ui")
+        return passages(await _said(lambda: self._services.chat_service.search(client, query, int(count))))
 
-    async def plot(self, ticket: Any, request: gr.Request) -> str:  # noqa: ANN401
-        self._gate.require(ticket, request)
-        return charts(await self._services.figures.days(DAYS))
+    async def plot(self, session_token: Any, request: gr.Request) -> str:  # noqa: ANN401
+        self._session.require(session_token, request)
+        return charts(await self._services.usage.days(DAYS))
 
-    async def list_questions(self, ticket: Any, request: gr.Request) -> str:  # noqa: ANN401
-        self._gate.require(ticket, request)
-        figures = self._services.figures
-        return questions_panel(await figures.open_questions(), kept=figures.keeps_questions)
+    async def list_questions(self, session_token: Any, request: gr.Request) -> str:  # noqa: ANN401
+        self._session.require(session_token, request)
+        usage = self._services.usage
+        return questions_panel(await usage.open_questions(), kept=usage.keeps_questions)
 
 
 async def _said(work: Callable[[], Awaitable[T]]) -> T:

@@ -19,7 +19,7 @@ from gradio.block_function import BlockFunction
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from web.access import Limits, client_key
+from web.auth import RateLimits, client_key
 from web.problems import Problem, not_found
 from web.ui.policy import EventRule, RouteRule, event_rule_of, rule_of
 from web.ui.queue_sessions import QueueSessions
@@ -38,7 +38,7 @@ _OF_A_FILE = {"meta", "_type", "is_stream", "is_file", "orig_name", "mime_type"}
 class Admission:
     """Wraps Gradio's own application. `sign_in` opens the routes of Hugging Face's sign-in."""
 
-    def __init__(self, app: ASGIApp, blocks: gr.Blocks, limits: Limits, *, sign_in: bool) -> None:
+    def __init__(self, app: ASGIApp, blocks: gr.Blocks, limits: RateLimits, *, sign_in: bool) -> None:
         self.app, self._blocks, self._limits, self._sign_in = app, blocks, limits, sign_in
         self._sessions = QueueSessions(blocks._queue)
         self._busy: Counter[tuple[str, str]] = Counter()
@@ -138,9 +138,9 @@ class Admission:
         key = client_key(_host(scope))
         events = self._blocks._queue.event_ids_to_events.values()
         mine = [queued for queued in events if client_key(_host(queued.request.scope)) == key]
-        asking = self._busy[("asking", key)]
-        questions = asking + sum(1 for queued in mine if (rule := event_rule_of(queued.fn)) and rule.asks)
-        if len(mine) + asking + self._busy[("joining", key)] >= MOST_PLACES:
+        chat_service = self._busy[("asking", key)]
+        questions = chat_service + sum(1 for queued in mine if (rule := event_rule_of(queued.fn)) and rule.asks)
+        if len(mine) + chat_service + self._busy[("joining", key)] >= MOST_PLACES:
             raise _too_many()
         if event.asks and questions:
             # The first question beyond the limit is refused by its handler, in words that gradio_client passes on.

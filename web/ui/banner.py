@@ -2,8 +2,8 @@
 
 import html
 
+from rag.health import HealthStatus
 from rag.ingest.job_snapshot import JobSnapshot
-from rag.status import Status
 
 
 def header(title: str) -> str:
@@ -19,13 +19,13 @@ def welcome(title: str, ready: bool) -> str:
     return f'<div class="welcome"><h2>Ask “{html.escape(title)}”</h2><p>{invitation}</p></div>'
 
 
-def banner(status: Status, job: JobSnapshot | None) -> str:
+def banner(status: HealthStatus, job: JobSnapshot | None) -> str:
     """Nothing when all is well."""
     notes = [note for note in (_index_note(status, job), _model_note(status)) if note]
     return f'<div role="status">{"".join(notes)}</div>'
 
 
-def _index_note(status: Status, job: JobSnapshot | None) -> str:
+def _index_note(status: HealthStatus, job: JobSnapshot | None) -> str:
     if not status.store_connected:
         return _note("problem", "The index cannot be reached at the moment, so questions cannot be answered.")
     if job is not None and not job.terminal:
@@ -49,7 +49,7 @@ def _building(job: JobSnapshot, *, first: bool) -> str:
     return _note("info", words, percent)
 
 
-def _model_note(status: Status) -> str:
+def _model_note(status: HealthStatus) -> str:
     if "chat" in status.down:
         return _note("problem", "The language model does not answer at the moment. Until it does, the book is quoted.")
     if "embeddings" in status.down:

@@ -13,14 +13,12 @@ import gradio as gr
 
 from rag.errors import RagError
 from rag.settings import Settings
-from web.asking import Client
+from web.chat_service import Caller
 from web.problems import Problem, problem_of, sentence
 from web.services import Services
-from web.ui.answering import Answering
 from web.ui.banner import banner, header, welcome
-from web.ui.messages import feedback_of, messages_of, turn_at
-from web.ui.render import DELIMITERS
-from web.ui.turns import MOST_TURNS, Chat, Turn, read_chat
+from web.ui.conversation import MOST_TURNS, ActiveAnswers, Chat, Turn, feedback_of, messages_of, read_chat, turn_at
+from web.ui.markdown import DELIMITERS
 
 CONCURRENCY = 8
 BANNER_SECONDS = 2.0
@@ -36,7 +34,7 @@ class ChatTab:
 
     def __init__(self, services: Services, page_header: gr.HTML) -> None:
         self._services, self.header = services, page_header
-        self._answering = Answering(services.asking)
+        self._answering = ActiveAnswers(services.chat_service)
         self.notes = gr.HTML(elem_classes="notes")
         self.chat = kept_in_browser(services.settings, "open", None)
         self.shelf = kept_in_browser(services.settings, "all", [])
@@ -76,8 +74,8 @@ class ChatTab:
         self.fresh.click(self.begin, None, answer_to, **AT_ONCE)
         self._connect_history(demo, answer_to)
         state = [self.header, self.notes, self.chatbot, self.clock]
-        demo.load(self.look, None, state, **AT_ONCE).then(None, js="() => askTheBook.titled()", **PRIVATE)
-        self.clock.tick(self.look, None, state, **AT_ONCE)
+        demo.load(self.refresh, None, state, **AT_ONCE).then(None, js="() => askTheBook.titled()", **PRIVATE)
+        self.clock.tick(self.refresh, None, state, **AT_ONCE)
 
     def _connect_history(self, demo: gr.Blocks, answer_to: list[Any]) -> None:
         """Only the conversation that is opened travels to the server, to be drawn."""
@@ -143,7 +141,7 @@ class ChatTab:
     def stop(self, request: gr.Request) -> None:
         self._answering.stop(request.session_hash or "")
 
-    async def look(self) -> Update:
+    async def refresh(self) -> Update:
         """The book's name and state; looked at again until all is well."""
         pipeline = self._services.pipeline
         status = await pipeline.status()
@@ -157,7 +155,7 @@ class ChatTab:
         }
 
     async def watch(self) -> Update:
-        """What is down, said after every answer; from then on `look` is repeated until all is well."""
+        """What is down, said after every answer; from then on `refresh` is repeated until all is well."""
         pipeline = self._services.pipeline
         status = await pipeline.status()
         well = status.index_state == "ready" and status.health == "healthy"
@@ -238,8 +236,8 @@ def writing(question: str) -> gr.Textbox:
     return gr.Textbox(value=question, submit_btn=False, stop_btn=True)
 
 
-def _client(request: gr.Request) -> Client:
-    return Client(request.client.host if request.client else None, surface="ui")
+def _client(request: gr.Request) -> Caller:
+    return Caller(request.client.host if request.client else None, surface="ui")
 
 
 def _index(event: Any) -> int:  # noqa: ANN401 - gradio gives a number or a pair

@@ -1,17 +1,21 @@
 """The admin tab's panels as HTML: figures at a glance, the job, the plan, documents, passages. All text is escaped."""
 
+import base64
+import csv
+import io
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 
-from rag.answers.citations import safe_url
+from rag.chat.citations import safe_url
 from rag.events import FileProblem, Planned
+from rag.health import DocumentStatus, HealthStatus
 from rag.ingest.job_snapshot import JobSnapshot
-from rag.status import DocumentStatus, Status
 from rag.types import Retrieval
+from web.analytics import Day, OpenQuestion
 from web.ui.banner import progress_bar
-from web.ui.excerpt import excerpt
+from web.ui.markdown import excerpt
 
 MOST_ROWS = 500
 STATES = {
@@ -35,7 +39,7 @@ def cards(figures: Iterable[tuple[str, str, str]]) -> str:
 
 
 def overview(
-    status: Status, documents: Sequence[DocumentStatus], job: JobSnapshot | None, models: tuple[str, str]
+    status: HealthStatus, documents: Sequence[DocumentStatus], job: JobSnapshot | None, models: tuple[str, str]
 ) -> str:
     """The numbers at a glance; `models` are the chat model and the embedder."""
     waiting = sum(document.status in ("new", "changed", "removed") for document in documents)
@@ -56,7 +60,7 @@ def overview(
     )
 
 
-def _model_state(status: Status) -> str:
+def _model_state(status: HealthStatus) -> str:
     if status.mode == "offline":
         return "the book in its own words"
     return "model answers" if status.model_connected else "model does not answer"
@@ -204,3 +208,112 @@ def ago(at: float) -> str:
 
 def _files(count: int) -> str:
     return "1 file" if count == 1 else f"{number(count)} files"
+
+
+OUTCOMES = {
+    "answered": "answered",
+    "degraded": "answered without the model",
+    "not_found": "not in the book",
+    "refused": "refused",
+    "failed": "failed",
+    "cancelled": "left before the end",
+}
+TOKENS = {"prompt": "sent", "completion": "written"}
+THUMBS = {"liked": "liked", "disliked": "disliked"}
+
+
+def charts(days: Sequence[Day]) -> str:
+    return "".join(
+        [
+            _chart("Questions a day", days, OUTCOMES, lambda day: day.outcomes),
+            _chart("Median time to the first word, ms", days, {"first": "ms"}, _first_token, summed=False),
+            _chart("Tokens of the chat model", days, TOKENS, _tokens),
+            _chart("What readers thought of answers", days, THUMBS, _thumbs),
+        ]
+    )
+
+
+def _first_token(day: Day) -> Mapping[str, int]:
+    return {"first": round(day.first_token_ms or 0)}
+
+
+def _tokens(day: Day) -> Mapping[str, int]:
+    return {"prompt": day.prompt_tokens, "completion": day.completion_tokens}
+
+
+def _thumbs(day: Day) -> Mapping[str, int]:
+    return {"liked": day.liked, "disliked": day.disliked}
+
+
+def _chart(
+    title: str,
+    days: Sequence[Day],
+    names: Mapping[str, str],
+    values: Callable[[Day], Mapping[str, int]],
+    *,
+    summed: bool = True,
+) -> str:
+    """Stacked bars, one a day. What is not `summed` has no meaningful total."""
+    counted = [{name: values(day).get(name, 0) for name in names} for day in days]
+    highest = max((sum(bar.values()) for bar in counted), default=0)
+    if not highest:
+        return f'<figure class="chart"><figcaption>{escape(title)}</figcaption><p>Nothing yet.</p></figure>'
+    bars = "".join(_bar(day, bar, names, highest) for day, bar in zip(days, counted, strict=True))
+    total = f", {number(sum(sum(bar.values()) for bar in counted))} in {len(days)} days" if summed else ""
+    said = f"{title}: at most {number(highest)} a day{total}."
+    legend = "".join(f'<li class="{name}">{escape(words)}</li>' for name, words in names.items())
+    return (
+        f'<figure class="chart"><figcaption>{escape(title)}{escape(total)}</figcaption>'
+        f'<div class="bars" role="img" aria-label="{escape(said)}">'
+        f'<span class="top">{number(highest)}</span>{bars}</div>'
+        f'<div class="days"><span>{days[0].day}</span><span>{days[-1].day}</span></div>'
+        + (f'<ul class="legend">{legend}</ul>' if len(names) > 1 else "")
+        + "</figure>"
+    )
+
+
+def _bar(day: Day, bar: Mapping[str, int], names: Mapping[str, str], highest: int) -> str:
+    told = ", ".join(f"{number(count)} {names[name]}" for name, count in bar.items() if count) or "nothing"
+    parts = "".join(
+        f'<i class="{name}" style="height: {100 * count / highest:.2f}%"></i>' for name, count in bar.items() if count
+    )
+    return f'<div title="{day.day}: {escape(told)}">{parts}</div>'
+
+
+WHY = {"not_found": "not in the book", "disliked": "answer disliked"}
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def as_csv(questions: Sequence[OpenQuestion]) -> str:
+    """With a byte order mark, which spreadsheets want; nothing in it is ever a formula."""
+    out = io.StringIO()
+    rows = csv.writer(out)
+    rows.writerow(["question", "why", "times", "last asked (UTC)"])
+    for question in questions:
+        last = datetime.fromtimestamp(question.last, UTC).isoformat(timespec="seconds")
+        rows.writerow([_inert(question.question), question.outcome, question.times, last])
+    return "\ufeff" + out.getvalue()
+
+
+def _inert(text: str) -> str:
+    return f"'{text}" if text.lstrip().startswith(_FORMULA) or text.startswith(_FORMULA) else text
+
+
+def questions_panel(questions: Sequence[OpenQuestion], *, kept: bool) -> str:
+    if not kept:
+        return "<p>Questions are counted; their texts are kept only with <code>KEEP_QUESTIONS=true</code>.</p>"
+    if not questions:
+        return "<p>So far the book had an answer to every question.</p>"
+    data = base64.b64encode(as_csv(questions).encode()).decode()
+    rows = "".join(
+        f'<tr><th scope="row" dir="auto">{escape(q.question)}</th><td>{WHY.get(q.outcome, escape(q.outcome))}</td>'
+        f'<td data-name="Times">{q.times}</td><td data-name="Last">{ago(q.last)}</td></tr>'
+        for q in questions
+    )
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("Question", "Why", "Times", "Last asked"))
+    address = f"data:text/csv;charset=utf-8;base64,{data}"
+    return (
+        f'<p><a class="export" download="open-questions.csv" href="{address}">Export as CSV</a></p>'
+        '<div class="wide" tabindex="0" role="region" aria-label="Open questions"><table class="documents">'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )

@@ -1,1 +1,0 @@
-"""From passages to a cited answer: the stages of a chat, and what it remembers and may spend."""

@@ -1,0 +1,1 @@
+"""One question from beginning to end: prompt, citations, the answer cache, sessions and the token budget."""

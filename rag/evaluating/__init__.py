@@ -1,1 +1,0 @@
-"""How good the engine is: question sets, hits, refusals and citations, judged."""

@@ -1,0 +1,1 @@
+"""Question files, judging, and reports."""

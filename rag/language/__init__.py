@@ -1,1 +1,0 @@
-"""What is known of languages: scripts, sentences, little words, and questions about a book as a whole."""

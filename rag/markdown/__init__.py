@@ -1,0 +1,1 @@
+"""The structure of Markdown: parsing, chunking, windows, units and plain text."""

@@ -1,0 +1,1 @@
+"""From a question to its passages: candidates, fusion, grounding, follow-ups and the outline."""

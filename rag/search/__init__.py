@@ -1,1 +1,0 @@
-"""From a question to its passages: fused, judged, followed up, located and numbered."""

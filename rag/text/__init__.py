@@ -1,0 +1,1 @@
+"""Text apart from Markdown: BM25, languages, scripts and token counts."""
