@@ -20,15 +20,17 @@ _log = logging.getLogger(__name__)
 
 PREFIX = "ask-the-book:1"  # another number where what is stored changes its form
 CALL_SECONDS = 1.0
+TURN_SECONDS = 4.0  # a Redis that answers each call late must not keep a reader longer
 PAUSE_SECONDS = 1.0
 MOST_CONNECTIONS = 64  # more calls at once wait for one
+MOST_CALLS = 16  # at once through one link: Redis works on one at a time, and a call's second begins with its turn
 
 T = TypeVar("T")
 
 
 class RedisConnection:
-    """Connects at the first call. `run` raises Away within a second, with one log line when Redis goes and one when it
-    is back; `what` names in them what is shared through this link.
+    """Connects at the first call. `run` raises RedisUnavailable within a second of its turn, with one log line when
+    Redis goes and one when it is back; `what` names in them what is shared through this link.
     """
 
     def __init__(self, url: str, what: str = "what is shared") -> None:
@@ -42,10 +44,27 @@ class RedisConnection:
             retry=Retry(NoBackoff(), 1),  # a kept connection may be dead after a restart
         )
         self._redis = Redis.from_pool(self.pool)
+        self._turns = asyncio.Semaphore(MOST_CALLS)
         self._until = 0.0
         self._away = False
 
     async def run(self, call: Callable[[Redis], Awaitable[T]]) -> T:
+        """The result of `call`. Many calls at once are no sign of a Redis that is gone: a call's second begins with its
+        turn. When those before it fail, it fails at once.
+        """
+        if time.monotonic() < self._until:
+            raise RedisUnavailable
+        try:
+            async with asyncio.timeout(TURN_SECONDS):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise RedisUnavailable from None
+        try:
+            return await self._run(call)
+        finally:
+            self._turns.release()
+
+    async def _run(self, call: Callable[[Redis], Awaitable[T]]) -> T:
         task = asyncio.current_task()
         assert task is not None
         cancelled = task.cancelling()
