@@ -1,16 +1,20 @@
 """How the index and the model are, and every document's state, put together from what the parts say. Pure."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from rag.corpus.scan import Source
-from rag.errors import ModelError
+from rag.errors import ModelError, RagError, StoreUnavailable
 from rag.events import FileProblem
 from rag.resilience import CircuitBreaker
-from rag.types import DocumentRecord
+from rag.store.base import IndexConfig, VectorStore
+from rag.types import DocumentRecord, IndexInfo
+
+_log = logging.getLogger(__name__)
 
 Mode = Literal["openai", "offline"]
 IndexState = Literal["ready", "building", "stale", "empty"]
@@ -91,6 +95,7 @@ def _state(
     )
 
 
+CHECK_KEPT = 1.0
 CHECK_SECONDS = 1.5
 CHECK_DISTRUSTED = 600.0  # seconds, after the check failed and the real calls went through
 
@@ -166,3 +171,49 @@ class Upstreams:
         """A server may lack the free call, or be slow at it, and serve readers well."""
         if all([await breaker.settled() for breaker in self._models]):
             self._distrusted_until = time.monotonic() + CHECK_DISTRUSTED
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """What a look at the store and at the model server found; `at` is monotonic."""
+
+    at: float
+    store: bool
+    model: bool
+    info: IndexInfo
+    config: IndexConfig | None
+
+
+class HealthMonitor:
+    """Looks at the store and the model server, at most once in CHECK_KEPT seconds, however many ask."""
+
+    def __init__(self, store: VectorStore, upstreams: Upstreams) -> None:
+        self._store, self._upstreams = store, upstreams
+        self._last: HealthCheck | None = None
+        self._checking = asyncio.Lock()
+
+    async def check(self) -> HealthCheck:
+        """What was found now, or a moment ago."""
+        async with self._checking:
+            if self._last is None or time.monotonic() - self._last.at >= CHECK_KEPT:
+                (store, info, config), model = await asyncio.gather(self._look(), self._upstreams.check_models())
+                self._last = HealthCheck(time.monotonic(), store, model, info, config)
+            return self._last
+
+    def forget(self) -> None:
+        """The next `check` looks again."""
+        self._last = None
+
+    async def _look(self) -> tuple[bool, IndexInfo, IndexConfig | None]:
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
+                await self._store.refresh()
+                info = await self._store.info()
+                return True, info, await self._store.config() if info.chunks else None
+        except StoreUnavailable as error:
+            _log.warning("%s", error.message)
+        except TimeoutError:
+            self._upstreams.record_silent_store()
+        except RagError:  # it is there, and holds an index that cannot be used
+            return True, IndexInfo(), None
+        return False, IndexInfo(), None

@@ -23,7 +23,7 @@ from rag.corpus.scan import Scan, scan
 from rag.embedding.base import Embedder
 from rag.errors import ContentError, IndexEmpty, ModelError, RagError, StoreUnavailable
 from rag.events import ChatEvent, Planned
-from rag.health import CHECK_SECONDS, DocumentStatus, HealthStatus, IndexState, Mode, Upstreams, document_states
+from rag.health import DocumentStatus, HealthMonitor, HealthStatus, IndexState, Mode, Upstreams, document_states
 from rag.ingest.job_snapshot import JobCoordinator
 from rag.ingest.jobs import IngestJobs
 from rag.ingest.plan import dry_run
@@ -35,7 +35,6 @@ from rag.types import DocumentRecord, Exchange, IndexInfo, Page, Retrieval
 
 _log = logging.getLogger(__name__)
 
-CHECK_KEPT = 1.0
 REFRESH_EVERY = 5.0
 OPEN_SECONDS = 1.5  # what an index that cannot be reached may delay the start by
 LOAD_SECONDS = 6.0  # for the local model: .2 s on a quiet machine
@@ -72,15 +71,6 @@ class _PublishedIndex:
     examples: dict[str, list[str]] = field(default_factory=dict)  # by language
 
 
-@dataclass(frozen=True, slots=True)
-class _HealthCheck:
-    at: float
-    store: bool
-    model: bool
-    info: IndexInfo
-    config: IndexConfig | None
-
-
 class Pipeline:
     """`matches_settings` says whether an index was made with today's settings. `worker` starts an ingest that tells its
     events.
@@ -109,8 +99,7 @@ class Pipeline:
         self.mode: Mode = "offline" if chat.generator is chat.extractive else "openai"
         self._published: _PublishedIndex | None = None
         self._refreshed = 0.0
-        self._checked: _HealthCheck | None = None
-        self._checking = asyncio.Lock()
+        self._monitor = HealthMonitor(store, upstreams)
         self._opening: asyncio.Task[None] | None = None
         if (probe := upstreams.embeddings.probe) is not None:
             upstreams.embeddings.probe = lambda: self._probe_embeddings(probe)
@@ -329,7 +318,7 @@ class Pipeline:
     async def refresh(self) -> None:
         """Takes up a newly published index at once; one that cannot be read leaves the one before."""
         await self._store.refresh()
-        self._checked = None
+        self._monitor.forget()
         self._published = await self._load()
         self._upstreams.run(self.warm_up())
 
@@ -387,10 +376,7 @@ class Pipeline:
 
     async def status(self) -> HealthStatus:
         """Really checked, within two seconds; what was found is kept for one."""
-        async with self._checking:
-            if self._checked is None or time.monotonic() - self._checked.at >= CHECK_KEPT:
-                self._checked = await self._check()
-            checked = self._checked
+        checked = await self._monitor.check()
         down = self._upstreams.down(models_answer=checked.model, store_answers=checked.store)
         return HealthStatus(
             store_connected="store" not in down,
@@ -409,24 +395,6 @@ class Pipeline:
         if config is None:
             return "empty"
         return "ready" if self._matches_settings(config) else "stale"
-
-    async def _check(self) -> _HealthCheck:
-        (store, info, config), model = await asyncio.gather(self._look_at_store(), self._upstreams.check_models())
-        return _HealthCheck(time.monotonic(), store, model, info, config)
-
-    async def _look_at_store(self) -> tuple[bool, IndexInfo, IndexConfig | None]:
-        try:
-            async with asyncio.timeout(CHECK_SECONDS):
-                await self._store.refresh()
-                info = await self._store.info()
-                return True, info, await self._store.config() if info.chunks else None
-        except StoreUnavailable as error:
-            _log.warning("%s", error.message)
-        except TimeoutError:
-            self._upstreams.record_silent_store()
-        except RagError:  # it is there, and holds an index that cannot be used
-            return True, IndexInfo(), None
-        return False, IndexInfo(), None
 
 
 def _succeeded(task: asyncio.Task[None]) -> bool:
