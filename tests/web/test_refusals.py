@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from rag import errors
+from rag.chat.sessions import MemorySessions
 from tests.web.conftest import ADMIN, Start
 from web.problems import STATUS, problem_of
 
@@ -121,6 +122,19 @@ def test_the_eleventh_question_is_told_when_to_come_back(start: Start) -> None:
     assert refused.headers["access-control-allow-origin"] == ORIGIN["origin"]
     keyed = httpx.post(f"{app.url}/chat", json={"question": "And now?"}, headers={"x-api-key": "right"})
     assert keyed.status_code == 200
+
+
+def test_a_refused_question_takes_no_place_among_the_conversations(start: Start) -> None:
+    app = start(rate_limit="1/hour")
+    conversations = app.services.conversations
+    assert isinstance(conversations, MemorySessions)
+    conversations._limit = 3
+    question = {"question": "How far is the light seen?", "stream": False}
+    session = httpx.post(f"{app.url}/chat", json=question, timeout=60).json()["session_id"]
+    assert len(conversations.exchanges(session)) == 1
+    assert {httpx.post(f"{app.url}/chat", json=question, timeout=60).status_code for _ in range(8)} == {429}
+    assert len(conversations.exchanges(session)) == 1
+    assert not conversations._issued
 
 
 def test_searches_are_counted_apart_from_questions_and_say_whether_they_found_it(start: Start) -> None:
