@@ -11,6 +11,7 @@ from tests.chaos.upstreams import PARTS, QUESTION, ask, running, watched
 from tests.support.app_process import AppProcess
 from tests.support.broken_upstream import BrokenUpstream
 
+MARGIN = 5.0  # for a busy machine; who waits in vain for the model waits 6.5 s, more than the 5 this leaves to most
 SHORT = [
     ("accepted, never answered", "both"),
     ("503", "both"),
@@ -33,12 +34,11 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[AppProcess, 
         yield started
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize(("way", "name"), SHORT)
 def test_readers_get_the_book_s_own_words_in_time(app: tuple[AppProcess, BrokenUpstream], way: str, name: str) -> None:
     process, server = app
     server.fail(way, PARTS[name])
-    outcome = watched(process, server, way, PARTS[name])
+    outcome = watched(process, server, way, PARTS[name], margin=MARGIN)
     assert outcome.held, outcome.seen
     lines = Path(f"/proc/{process.process.pid}/status").read_text().splitlines()
     resident = next(line for line in lines if line.startswith("VmRSS"))

@@ -115,13 +115,13 @@ def test_a_signal_cancels_it(content: Path, data: Path, slow_server: OpenAIServe
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not slow_server.received and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(number)
     began = time.monotonic()
-    out, err = process.communicate(timeout=20)
-    assert time.monotonic() - began < 5  # the call under way takes 30 s
+    out, err = process.communicate(timeout=60)
+    assert time.monotonic() - began < 20  # the call under way takes 30 s
     assert process.returncode == 130, err
     last = decode(out.splitlines()[-1])
     assert isinstance(last, Finished)
@@ -147,7 +147,7 @@ def test_a_listener_who_leaves_ends_it(content: Path, data: Path) -> None:
     process.stdout.close()
     err = process.stderr.read()
     process.stderr.close()
-    assert process.wait(60) == 1
+    assert process.wait(200) == 1
     assert "Traceback" not in err
     assert "Broken" not in err
 
@@ -166,7 +166,7 @@ def test_a_second_ingest_waits_for_nobody(content: Path, data: Path, slow_server
         cwd=content.parent,
         stdout=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while len(slow_server.received) < before + 2 and time.monotonic() < deadline:
         time.sleep(0.02)
     second = ingest(content, data, **hosted(slow_server))
@@ -174,7 +174,7 @@ def test_a_second_ingest_waits_for_nobody(content: Path, data: Path, slow_server
     assert "already" in second.stderr
     assert first.poll() is None
     tried.set()
-    assert first.wait(60) == 0
+    assert first.wait(200) == 0
 
 
 @pytest.mark.alone

@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 from tests.support.planted import spilled_by_files, spilled_by_processes
 from tests.support.ports import free_port
 
-START_SECONDS = 120
+START_SECONDS = 240
 
 
 @dataclass(frozen=True)

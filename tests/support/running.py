@@ -18,7 +18,7 @@ from web.api import create_app
 from web.services import Services
 from web.ui import mount
 
-START_SECONDS = 60
+START_SECONDS = 200
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class Running:
     services: Services
     server: uvicorn.Server
 
-    def wait_for_index(self, seconds: float = 60) -> None:
+    def wait_for_index(self, seconds: float = 200) -> None:
         """Until questions can be answered from a whole index."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            state = httpx.get(f"{self.url}/health").json()["index"]["state"]
+            state = httpx.get(f"{self.url}/health", timeout=60).json()["index"]["state"]
             if state == "ready":
                 return
             time.sleep(0.1)
@@ -56,7 +56,7 @@ def running_app(settings: Settings, timeouts: Timeouts | None = None, *, port: i
             yield Running(url, services, server)
         finally:
             server.should_exit = True
-            thread.join(15)
+            thread.join(60)
             assert not thread.is_alive(), "the application did not stop"
 
 

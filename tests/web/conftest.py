@@ -91,7 +91,7 @@ def events_of(response: httpx.Response) -> list[dict[str, Any]]:
 
 def ask(url: str, question: str, headers: dict[str, str] | None = None, **fields: Any) -> list[dict[str, Any]]:
     body = {"question": question, **fields}
-    with httpx.stream("POST", f"{url}/chat", json=body, headers=headers, timeout=30) as response:
+    with httpx.stream("POST", f"{url}/chat", json=body, headers=headers, timeout=120) as response:
         assert response.status_code == 200, response.read()
         assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
         return events_of(response)
