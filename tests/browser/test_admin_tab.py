@@ -85,7 +85,7 @@ def test_every_handler_checks_for_itself(app: Running) -> None:
     """Whoever calls them without the page gets nothing and starts nothing."""
     config = httpx.get(f"{app.url}/config").json()
     before = app.services.pipeline.jobs.latest()
-    names = {"begin", "end", "look_ahead", "filter", "try_search", "plot", "list_questions", "show", "tick"}
+    names = {"begin", "end", "preview_plan", "filter", "try_search", "plot", "list_questions", "show", "tick"}
     called = 0
     for dependency in config["dependencies"]:
         if dependency["api_name"] not in names:

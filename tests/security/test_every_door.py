@@ -189,7 +189,7 @@ async def test_the_tools_are_these_two_and_no_other_can_be_called(app: Running) 
     ):
         await session.initialize()
         assert {tool.name for tool in (await session.list_tools()).tools} == {"ask_book", "search_book"}
-        for name in ("chat", "unlock", "ingest", "documents", "begin", "status", "search", "look_ahead"):
+        for name in ("chat", "unlock", "ingest", "documents", "begin", "status", "search", "preview_plan"):
             for arguments in ({}, {"token": "keeper"}, {"force_reindex": True}):
                 answer = await session.call_tool(name, arguments)
                 assert answer.isError

@@ -104,7 +104,7 @@ EVENTS: Mapping[str, EventRule] = {
     "ChatTab.like": _KEPT,
     "ChatTab.begin": _PLAIN,
     "ChatTab.stop": _PLAIN,
-    "ChatTab.look": _PLAIN,
+    "ChatTab.refresh": _PLAIN,
     "ChatTab.watch": _PLAIN,
     # Every one of these asks for the admin token or for a ticket of it.
     "AdminTab.unlock": _PLAIN,
@@ -113,17 +113,17 @@ EVENTS: Mapping[str, EventRule] = {
     "AdminTab.tick": _PLAIN,
     "AdminTab.begin": _PLAIN,
     "AdminTab.end": _PLAIN,
-    "AdminTab.look_ahead": _PLAIN,
+    "AdminTab.preview_plan": _PLAIN,
     "AdminTab.filter": _PLAIN,
     "AdminTab.try_search": _PLAIN,
     "AdminTab.plot": _PLAIN,
     "AdminTab.list_questions": _PLAIN,
     # The named endpoints of gradio_client.
-    "Endpoints.chat": _ASK,
-    "Endpoints.search": _PLAIN,
-    "Endpoints.ingest": _PLAIN,
-    "Endpoints.status": _PLAIN,
-    "Endpoints.documents": _PLAIN,
+    "ClientApi.chat": _ASK,
+    "ClientApi.search": _PLAIN,
+    "ClientApi.ingest": _PLAIN,
+    "ClientApi.status": _PLAIN,
+    "ClientApi.documents": _PLAIN,
     # Gradio's own, on a Space only: shows who is signed in.
     "LoginButton._check_login_status": _PLAIN,
 }
