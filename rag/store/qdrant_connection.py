@@ -46,6 +46,7 @@ class QdrantConnection:
         *,
         timeout: float,
         prefer_grpc: bool = True,
+        grpc_port: int = 6334,
         client: AsyncQdrantClient | None = None,
         breaker: CircuitBreaker | None = None,
     ) -> None:
@@ -55,6 +56,7 @@ class QdrantConnection:
         self._key = api_key
         self._timeout = timeout
         self._prefer_grpc = prefer_grpc
+        self._grpc_port = grpc_port
         self._client = client
         self._owned = client is None
         self._opening = asyncio.Lock()
@@ -94,7 +96,7 @@ class QdrantConnection:
             except (JSONDecodeError, ValidationError, AssertionError) as error:
                 raise StoreUnavailable(self._sentence("unreadable")) from error
             except ValueError as error:  # the engine in memory
-                if "not found" in str(error):
+                if "not found" in str(error) or "does not exist" in str(error):
                     raise CollectionNotFound from error
                 raise
         raise AssertionError("the last try returns or raises")
@@ -130,6 +132,7 @@ class QdrantConnection:
                 url=self._url,
                 api_key=self._key,
                 prefer_grpc=grpc_first,
+                grpc_port=self._grpc_port,
                 timeout=max(1, round(self._timeout)),
                 check_compatibility=False,
             )

@@ -44,8 +44,10 @@ class CollectionReader:
         answers = await self.connection.run(lambda client: client.query_batch_points(self.collection, requests))
         return [_answer(answer.points) for answer in answers]
 
-    async def scroll(self, path: str, payload: list[str] | bool = True) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-        """Id and payload, or the fields of it that are named, of every point with that path."""
+    async def scroll(
+        self, path: str | None, payload: list[str] | bool = True
+    ) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        """Id and payload, or the fields of it that are named, of every point with that path; None: of all points."""
         offset: Any = None
         while True:
             records, offset = await self.connection.run(self._page(path, offset, payload))
@@ -55,9 +57,11 @@ class CollectionReader:
                 return
 
     def _page(
-        self, path: str, offset: models.ExtendedPointId | None, payload: list[str] | bool
+        self, path: str | None, offset: models.ExtendedPointId | None, payload: list[str] | bool
     ) -> Callable[[AsyncQdrantClient], Awaitable[tuple[list[models.Record], models.ExtendedPointId | None]]]:
-        here = models.Filter(must=[models.FieldCondition(key="path", match=models.MatchValue(value=path))])
+        here = None
+        if path is not None:
+            here = models.Filter(must=[models.FieldCondition(key="path", match=models.MatchValue(value=path))])
         return lambda client: client.scroll(self.collection, here, limit=_PAGE, offset=offset, with_payload=payload)
 
     async def documents(self) -> list[DocumentRecord]:
@@ -103,13 +107,20 @@ class ServerStore:
         *,
         timeout: float = 5.0,
         prefer_grpc: bool = True,
+        grpc_port: int = 6334,
         client: AsyncQdrantClient | None = None,
         breaker: CircuitBreaker | None = None,
     ) -> None:
         if breaker is not None:
             breaker.probe = self._probe
         self._connection = QdrantConnection(
-            url, api_key, timeout=timeout, prefer_grpc=prefer_grpc, client=client, breaker=breaker
+            url,
+            api_key,
+            timeout=timeout,
+            prefer_grpc=prefer_grpc,
+            grpc_port=grpc_port,
+            client=client,
+            breaker=breaker,
         )
         self._name = collection
         self._index: CollectionReader | None = None

@@ -17,7 +17,7 @@ from qdrant_client import AsyncQdrantClient, models
 
 from rag.errors import IndexMismatch, StoreUnavailable
 from rag.store.base import IndexConfig, IndexedChunk, WriterFactory
-from rag.store.lease import acquire_lease
+from rag.store.lease import Lease, acquire_lease
 from rag.store.points import (
     BM25,
     DENSE,
@@ -38,13 +38,17 @@ _DELETED = 4096  # ids in one call
 
 
 class ServerWriter:
-    """The IndexWriter of a Qdrant server. `built` is False while the collection is not behind the alias."""
+    """The IndexWriter of a Qdrant server. `built` is False while the collection is not behind the alias.
+
+    Every point is written and deleted through the fence of the lease.
+    """
 
     def __init__(
         self,
         connection: QdrantConnection,
         name: str,
         index: CollectionReader,
+        lease: Lease,
         *,
         built: bool,
         records: dict[str, DocumentRecord],
@@ -52,6 +56,7 @@ class ServerWriter:
         self._connection = connection
         self._name = name
         self._index = index
+        self._lease = lease
         self._built = built
         self._records = records
         self._untouched = built
@@ -88,7 +93,7 @@ class ServerWriter:
 
     async def publish(self) -> IndexInfo:
         if self._untouched and self._index.info is not None:
-            await _sweep(self._connection, self._name, self._index.collection)
+            await self._sweep()
             return self._index.info
         about_itself = 1
         points = await self._count() - about_itself
@@ -96,14 +101,22 @@ class ServerWriter:
         self._index.info = info
         await self._put([self._index.point()])
         if not self._built:
-            await _point_alias(self._connection, self._name, self._index.collection)
+            await self._lease.publish(self._index.collection)
             self._built = True
-        await _sweep(self._connection, self._name, self._index.collection)
+        await self._sweep()
         return info
+
+    async def _sweep(self) -> None:
+        """Deletes the collections of earlier fingerprints."""
+        ours = re.compile(rf"{re.escape(self._name)}_[0-9a-f]{{12}}(_2)?")
+        collections = await self._connection.run(lambda client: client.get_collections())
+        for found in collections.collections:
+            if found.name != self._index.collection and ours.fullmatch(found.name):
+                await _drop(self._connection, found.name, self._lease)
 
     async def _put(self, points: Sequence[StoredPoint]) -> None:
         for start in range(0, len(points), _BATCH):
-            await _upsert(self._index, points[start : start + _BATCH])
+            await _upsert(self._connection, self._lease, points[start : start + _BATCH])
 
     async def _clear(self, path: str, kept: Sequence[str | int]) -> int:
         """Takes the points of a document out, but for its record and those that are kept; counts chunks."""
@@ -117,10 +130,14 @@ class ServerWriter:
 
     async def _delete(self, ids: Sequence[str | int]) -> None:
         selector = models.PointIdsList(points=[*ids])
-        await self._connection.run(lambda client: client.delete(self._index.collection, selector))
+        await self._connection.run(lambda client: client.delete(self._lease.fence, selector))
 
     async def _count(self) -> int:
-        answer = await self._connection.run(lambda client: client.count(self._index.collection, exact=True))
+        """All points. A server in strict mode may refuse to count exactly, and is asked for every id instead."""
+        try:
+            answer = await self._connection.run(lambda client: client.count(self._index.collection, exact=True))
+        except StoreUnavailable:
+            return sum([1 async for _ in self._index.scroll(None, False)])
         return answer.count
 
 
@@ -133,16 +150,25 @@ def server_writer_for(
     replicas: int = 1,
     timeout: float = 60.0,
     prefer_grpc: bool = True,
+    grpc_port: int = 6334,
     client: AsyncQdrantClient | None = None,
 ) -> WriterFactory:
     """The WriterFactory of a Qdrant server."""
 
     @asynccontextmanager
     async def writer_for(config: IndexConfig, *, force: bool = False) -> AsyncIterator[ServerWriter]:
-        connection = QdrantConnection(url, api_key, timeout=timeout, prefer_grpc=prefer_grpc, client=client)
+        connection = QdrantConnection(
+            url, api_key, timeout=timeout, prefer_grpc=prefer_grpc, grpc_port=grpc_port, client=client
+        )
         try:
-            async with acquire_lease(connection, collection):
-                yield await _writer(connection, collection, config, force=force, shards=shards, replicas=replicas)
+            async with acquire_lease(connection, collection, replicas=replicas) as lease:
+                try:
+                    yield await _writer(
+                        connection, collection, config, lease, force=force, shards=shards, replicas=replicas
+                    )
+                except CollectionNotFound:
+                    await lease.check()
+                    raise
         except CollectionNotFound:
             raise StoreUnavailable(
                 f"The collection of {collection} on {connection.host} went away; ingest again."
@@ -154,19 +180,28 @@ def server_writer_for(
 
 
 async def _writer(
-    connection: QdrantConnection, name: str, config: IndexConfig, *, force: bool, shards: int, replicas: int
+    connection: QdrantConnection,
+    name: str,
+    config: IndexConfig,
+    lease: Lease,
+    *,
+    force: bool,
+    shards: int,
+    replicas: int,
 ) -> ServerWriter:
     await _require_free_name(connection, name)
     published = await _found(connection, name)
     if published is not None and published.config.fingerprint == config.fingerprint and not force:
-        return ServerWriter(connection, name, published, built=True, records=await _records(published))
+        await lease.point_to(published.collection)
+        return ServerWriter(connection, name, published, lease, built=True, records=await _records(published))
     collection = await _beside(connection, name, config)
     half = None if force else await _found(connection, collection)
     if half is not None and half.config == config:
-        return ServerWriter(connection, name, half, built=False, records=await _records(half))
+        await lease.point_to(collection)
+        return ServerWriter(connection, name, half, lease, built=False, records=await _records(half))
     index = CollectionReader(connection, collection, config)
-    await _create(index, shards, replicas)
-    return ServerWriter(connection, name, index, built=False, records={})
+    await _create(index, lease, shards, replicas)
+    return ServerWriter(connection, name, index, lease, built=False, records={})
 
 
 async def _found(connection: QdrantConnection, name: str) -> CollectionReader | None:
@@ -200,7 +235,7 @@ async def _behind(connection: QdrantConnection, name: str) -> str | None:
     return next((alias.collection_name for alias in found.aliases if alias.alias_name == name), None)
 
 
-async def _create(index: CollectionReader, shards: int, replicas: int) -> None:
+async def _create(index: CollectionReader, lease: Lease, shards: int, replicas: int) -> None:
     """An empty collection, and the point that says what it is being built with."""
     name, size, connection = index.collection, index.config.dimensions, index.connection
     sparse = models.SparseVectorParams(modifier=models.Modifier.IDF)
@@ -208,7 +243,7 @@ async def _create(index: CollectionReader, shards: int, replicas: int) -> None:
         size=size, distance=models.Distance.COSINE, on_disk=True, datatype=models.Datatype.FLOAT16
     )
     with suppress(CollectionNotFound):
-        await _drop(connection, name)
+        await _drop(connection, name, lease)
     await connection.run(
         lambda client: client.create_collection(
             name,
@@ -221,31 +256,16 @@ async def _create(index: CollectionReader, shards: int, replicas: int) -> None:
     )
     keyword = models.PayloadSchemaType.KEYWORD
     await connection.run(lambda client: client.create_payload_index(name, "path", keyword))
-    await _upsert(index, [index.point()])
+    await lease.point_to(name)
+    await _upsert(connection, lease, [index.point()])
 
 
-async def _upsert(index: CollectionReader, points: Sequence[StoredPoint]) -> None:
+async def _upsert(connection: QdrantConnection, lease: Lease, points: Sequence[StoredPoint]) -> None:
     batch = [stored(point) for point in points]
-    await index.connection.run(lambda client: client.upsert(index.collection, batch))
+    await connection.run(lambda client: client.upsert(lease.fence, batch))
 
 
-async def _drop(connection: QdrantConnection, collection: str) -> None:
+async def _drop(connection: QdrantConnection, collection: str, lease: Lease) -> None:
+    """Raises IngestRunning, and deletes nothing, after another process has taken over."""
+    await lease.check()
     await connection.run(lambda client: client.delete_collection(collection))
-
-
-async def _point_alias(connection: QdrantConnection, name: str, collection: str) -> None:
-    """Moves the alias in one step."""
-    made = models.CreateAliasOperation(create_alias=models.CreateAlias(collection_name=collection, alias_name=name))
-    moves: list[models.AliasOperations] = [made]
-    if await _behind(connection, name) is not None:
-        moves.insert(0, models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=name)))
-    await connection.run(lambda client: client.update_collection_aliases(moves))
-
-
-async def _sweep(connection: QdrantConnection, name: str, published: str) -> None:
-    """Deletes the collections of earlier fingerprints."""
-    ours = re.compile(rf"{re.escape(name)}_[0-9a-f]{{12}}(_2)?")
-    collections = await connection.run(lambda client: client.get_collections())
-    for found in collections.collections:
-        if found.name != published and ours.fullmatch(found.name):
-            await _drop(connection, found.name)

@@ -138,7 +138,7 @@ async def test_a_run_cut_short_anywhere_is_repaired_by_the_next(config: IndexCon
 async def test_a_half_built_collection_goes_on_where_it_stopped(ended_pid: int) -> None:
     client = AsyncQdrantClient(location=":memory:")
     with pytest.raises(Cut):
-        await write(CutClient(client, 11))
+        await write(CutClient(client, 15))
     await release_lock(client, ended_pid)
     async with server_writer_for("http://memory.test", collection=NAME, client=client)(CONFIG) as writer:
         assert writer.rebuilding
@@ -273,7 +273,7 @@ async def test_a_holder_that_slept_too_long_leaves_the_lock_of_another_alone(mon
     assert held.payload["owner"] == "another"
 
 
-async def test_a_lock_is_deleted_by_its_holder_alone() -> None:
+async def test_a_lock_is_ended_by_its_holder_alone() -> None:
     client = AsyncQdrantClient(location=":memory:")
     other = models.PointStruct(
         id=1, vector={}, payload={"owner": "another", "host": "another", "pid": 1, "until": time.time() + 60}
@@ -281,7 +281,62 @@ async def test_a_lock_is_deleted_by_its_holder_alone() -> None:
     async with server_writer_for("http://memory.test", collection=NAME, client=client)(CONFIG):
         await client.upsert(f"{NAME}_lock", [other])
     assert await client.retrieve(f"{NAME}_lock", [1])
-    await client.delete(f"{NAME}_lock", models.PointIdsList(points=[1]))
+    await client.delete(f"{NAME}_lock", models.PointIdsList(points=[1]))  # and a lock that was deleted is made again
     async with server_writer_for("http://memory.test", collection=NAME, client=client)(CONFIG):
         assert await client.retrieve(f"{NAME}_lock", [1])
-    assert not await client.retrieve(f"{NAME}_lock", [1])
+    (ended,) = await client.retrieve(f"{NAME}_lock", [1])
+    assert ended.payload is not None
+    assert ended.payload["until"] == 0
+
+
+async def test_a_holder_that_slept_writes_nothing_after_another_took_over() -> None:
+    client = AsyncQdrantClient(location=":memory:")
+    await write(client, version="old")
+    writer_for = server_writer_for("http://memory.test", collection=NAME, client=client)
+    with pytest.raises(IngestRunning, match="taken over"):  # noqa: PT012
+        async with writer_for(CONFIG) as sleeping:
+            await client.set_payload(f"{NAME}_lock", {"until": 1.0}, [1])  # as if it had slept for a minute
+            async with writer_for(CONFIG) as second:
+                await second.replace(*page(2))
+                await second.publish()
+            before = await content(client)
+            await sleeping.replace(*page(1))
+    assert await content(client) == before
+
+
+async def test_a_holder_that_slept_deletes_and_publishes_nothing() -> None:
+    for late in ("publish", "remove"):
+        client = AsyncQdrantClient(location=":memory:")
+        await write(client, version="old")
+        writer_for = server_writer_for("http://memory.test", collection=NAME, client=client)
+        with pytest.raises(IngestRunning, match="taken over"):  # noqa: PT012
+            async with writer_for(OTHER if late == "publish" else CONFIG) as sleeping:
+                await client.set_payload(f"{NAME}_lock", {"until": 1.0}, [1])
+                await write(client)
+                before = await content(client)
+                await (sleeping.publish() if late == "publish" else sleeping.remove("0.md"))
+        assert await content(client) == before
+
+
+async def test_every_holder_gets_a_higher_token_and_leaves_no_fence() -> None:
+    client = AsyncQdrantClient(location=":memory:")
+    tokens = []
+    for lock_deleted in (False, False, True, False):
+        async with server_writer_for("http://memory.test", collection=NAME, client=client)(CONFIG):
+            (fence,) = [a.alias_name for a in (await client.get_aliases()).aliases if "_writer_" in a.alias_name]
+            tokens.append(int(fence.split("_")[2]))
+        assert not [a for a in (await client.get_aliases()).aliases if "_writer_" in a.alias_name]
+        if lock_deleted:
+            await client.delete_collection(f"{NAME}_lock")
+    assert tokens == [1, 2, 3, 1]
+
+
+async def test_a_fence_left_by_a_killed_writer_is_taken_down_by_the_next(ended_pid: int) -> None:
+    client = AsyncQdrantClient(location=":memory:")
+    await write(client, version="old")
+    with pytest.raises(Cut):
+        await write(CutClient(client, 5))
+    assert [a for a in (await client.get_aliases()).aliases if "_writer_" in a.alias_name]
+    await release_lock(client, ended_pid)
+    await write(client)
+    assert [a.alias_name for a in (await client.get_aliases()).aliases] == [NAME]
