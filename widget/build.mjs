@@ -22,16 +22,10 @@ const minifiedStyles = {
   },
 };
 
-// What the licences of the bundled libraries ask to be kept with every copy.
-const dependencies = {
-  marked: "(c) 2018+ MarkedJS, (c) 2011-2018 Christopher Jeffrey, MIT",
-  dompurify: "(c) Cure53 and other contributors, Apache-2.0 or MPL-2.0",
-};
-
-async function notice([name, terms]) {
-  const file = new URL(`node_modules/${name}/package.json`, import.meta.url);
-  const { version } = JSON.parse(await readFile(file, "utf8"));
-  return `${name} ${version} ${terms}`;
+// What the licence of the bundled library asks to be kept with every copy.
+async function notice() {
+  const { version } = JSON.parse(await readFile(new URL("node_modules/marked/package.json", import.meta.url), "utf8"));
+  return `marked ${version} (c) 2018+ MarkedJS, (c) 2011-2018 Christopher Jeffrey, MIT`;
 }
 
 async function bundle() {
@@ -46,11 +40,10 @@ async function bundle() {
     target: browsers,
     write: false,
   });
-  const notices = await Promise.all(Object.entries(dependencies).map(notice));
   const { code } = await minify(outputFiles[0].text, {
     compress: { ecma: 2020, passes: 3 },
     ecma: 2020,
-    format: { ascii_only: true, comments: false, preamble: `/*! ${notices.join("; ")} */` },
+    format: { ascii_only: true, comments: false, preamble: `/*! ${await notice()} */` },
     module: true,
   });
   return Buffer.from(`${code}\n`);

@@ -34,7 +34,7 @@ class StaticSite(LoopbackServer):
                 "base-uri 'none'",
                 "form-action 'none'",
                 "require-trusted-types-for 'script'",
-                "trusted-types dompurify",
+                "trusted-types 'none'",
             ]
         )
 
