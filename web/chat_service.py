@@ -17,7 +17,7 @@ from rag.types import Exchange, Page, Retrieval
 from web.auth import RateLimits
 from web.metrics import Metrics, QuestionOutcome
 from web.problems import Problem, problem_of, problem_of_failure
-from web.schemas import ChatAnswer, ChatBody, HistoryMessage, NoticeOut, citation_of, source_of
+from web.schemas import ChatAnswer, ChatRequest, HistoryMessage, NoticeOut, citation_of, source_of
 
 SHUTTING_DOWN = Failed("shutting_down", "The service is restarting; ask again in a moment.", True, 5.0)
 Surface = Literal["api", "ui", "client", "mcp"]
@@ -192,7 +192,7 @@ def caller_of(request: Request) -> Caller:
     return Caller(request.client.host if request.client else None, request.headers.get("x-api-key"))
 
 
-def wants_json(request: Request, body: ChatBody) -> bool:
+def wants_json(request: Request, body: ChatRequest) -> bool:
     accept = request.headers.get("accept", "")
     return not body.stream or ("application/json" in accept and "text/event-stream" not in accept)
 
@@ -215,7 +215,7 @@ class ChatSession:
         self._conversations, self.session_id, self.history = conversations, session_id, history
 
     @classmethod
-    async def resume(cls, conversations: Sessions, body: ChatBody) -> "ChatSession":
+    async def resume(cls, conversations: Sessions, body: ChatRequest) -> "ChatSession":
         session_id, remembered = await conversations.resume(str(body.session_id) if body.session_id else None)
         return cls(conversations, session_id, exchanges(body.history) if body.history is not None else remembered)
 
@@ -225,7 +225,7 @@ class ChatSession:
 
 
 async def open_chat(
-    chat_service: ChatService, request: Request, body: ChatBody, place: ChatSession
+    chat_service: ChatService, request: Request, body: ChatRequest, place: ChatSession
 ) -> AsyncGenerator[ChatEvent, None]:
     """Awaiting opens: what can be refused is refused here, with its own status. For a question that was admitted."""
     page = Page(body.page.url, body.page.title) if body.page else None

@@ -16,13 +16,13 @@ from web.problems import Problem
 from web.schemas import (
     VISIBLE,
     ChatAnswer,
-    ChatBody,
+    ChatRequest,
     DocumentList,
-    FeedbackBody,
+    FeedbackRequest,
     Health,
     IndexState,
-    IngestBody,
     IngestPlan,
+    IngestRequest,
     IngestStarted,
     JobStatusOut,
     ProblemOut,
@@ -88,7 +88,7 @@ def reader_routes(services: Services) -> APIRouter:
             **refusals(400, 401, 408, 409, 413, 415, 422, 429, 500, 502, 503),
         },
     )
-    async def chat(body: ChatBody, request: Request) -> Response:
+    async def chat(body: ChatRequest, request: Request) -> Response:
         """Streams the answer as Server-Sent Events; one object with `stream: false` or `Accept: application/json`."""
         await services.chat_service.admit(
             caller_of(request)
@@ -111,7 +111,7 @@ def reader_routes(services: Services) -> APIRouter:
             **refusals(400, 408, 413, 415, 422, 429, 500),
         },
     )
-    async def feedback(body: FeedbackBody, request: Request) -> Response:
+    async def feedback(body: FeedbackRequest, request: Request) -> Response:
         """One rating for each answer: the last one counts. No text is kept, neither the question's nor the answer's."""
         await services.ratings.rate(caller_of(request), str(body.message_id), body.rating)
         return Response(status_code=204)
@@ -166,9 +166,9 @@ def admin_routes(services: Services) -> APIRouter:
             **refusals(400, 401, 404, 408, 409, 413, 415, 422, 429, 500, 502, 503),
         },
     )
-    async def ingest(body: IngestBody | None = None) -> Response:
+    async def ingest(body: IngestRequest | None = None) -> Response:
         """Starts the one ingest job, or joins the one that runs. `dry_run` answers with the plan instead."""
-        wanted = body or IngestBody()
+        wanted = body or IngestRequest()
         services.check_path(wanted.content_path)
         if wanted.dry_run:
             plan = await services.pipeline.plan(force=wanted.force_reindex, path=wanted.content_path)

@@ -43,7 +43,7 @@ class PageHint(RequestBody):
     title: Annotated[str, StringConstraints(max_length=300)] | None = None
 
 
-class ChatBody(RequestBody):
+class ChatRequest(RequestBody):
     question: Question
     session_id: UUID | None = Field(default=None, description="Continues a conversation; a new one without it.")
     history: list[HistoryMessage] | None = Field(
@@ -62,13 +62,13 @@ class ChatBody(RequestBody):
     )
 
 
-class FeedbackBody(RequestBody):
+class FeedbackRequest(RequestBody):
     message_id: UUID = Field(description="Of the answer, as `start` and `done` name it.")
     rating: Literal["up", "down"]
     session_id: UUID | None = Field(default=None, description="The conversation; what is counted is the answer.")
 
 
-class IngestBody(RequestBody):
+class IngestRequest(RequestBody):
     content_path: Annotated[str, StringConstraints(max_length=1000)] | None = Field(
         default=None, description="A file or folder, relative to the content root."
     )
@@ -76,7 +76,7 @@ class IngestBody(RequestBody):
     dry_run: bool = Field(default=False, strict=True)
 
 
-class SourceOut(BaseModel):
+class Source(BaseModel):
     n: int
     title: str
     url: str
@@ -86,7 +86,7 @@ class SourceOut(BaseModel):
     snippet: str
 
 
-class PassageOut(SourceOut):
+class PassageOut(Source):
     text: str
 
 
@@ -141,7 +141,7 @@ class ChatAnswer(BaseModel):
     answered: bool
     finish_reason: str
     grounded: bool
-    sources: list[SourceOut]
+    sources: list[Source]
     citations: list[CitationOut]
     notices: list[NoticeOut]
     usage: UsageOut
@@ -189,7 +189,7 @@ class IngestPlan(BaseModel):
     errors: list[PlanProblem]
 
 
-class JobProgressOut(BaseModel):
+class JobProgress(BaseModel):
     files_processed: int
     total_files: int
     chunks_created: int
@@ -201,7 +201,7 @@ class JobProgressOut(BaseModel):
     errors: list[PlanProblem]
 
 
-class JobDocumentsOut(BaseModel):
+class JobDocuments(BaseModel):
     added: int
     changed: int
     unchanged: int
@@ -215,8 +215,8 @@ class JobStatusOut(BaseModel):
     task_id: str
     status: Literal["pending", "processing", "completed", "failed", "cancelled"]
     stage: Literal["scanning", "embedding", "storing", "finishing"]
-    progress: JobProgressOut
-    documents: JobDocumentsOut
+    progress: JobProgress
+    documents: JobDocuments
     started_at: str | None
     finished_at: str | None
     estimated_completion: str | None
@@ -261,9 +261,9 @@ def _shown(score: float) -> float:
     return round(min(1.0, max(0.0, score)), 4)
 
 
-def source_of(passage: Passage) -> SourceOut:
+def source_of(passage: Passage) -> Source:
     chunk = passage.chunk
-    return SourceOut(
+    return Source(
         n=passage.number,
         title=passage.title,
         url=passage.link,
@@ -304,7 +304,7 @@ def status_of(job: JobSnapshot) -> JobStatusOut:
         task_id=job.task_id,
         status=job.status,
         stage=job.stage,
-        progress=JobProgressOut(
+        progress=JobProgress(
             files_processed=progress.files_processed,
             total_files=progress.total_files,
             chunks_created=progress.chunks_created,
@@ -315,7 +315,7 @@ def status_of(job: JobSnapshot) -> JobStatusOut:
             percent=round(progress.percent, 1),
             errors=_problems(progress.errors),
         ),
-        documents=JobDocumentsOut(**asdict(job.documents)),
+        documents=JobDocuments(**asdict(job.documents)),
         started_at=iso(job.started_at),
         finished_at=iso(job.finished_at),
         estimated_completion=iso(job.estimated_completion),

@@ -15,7 +15,7 @@ from rag.chat.sessions import bounded
 from rag.events import ChatEvent, Cited, Delta, Done, Failed, Notice, Retrieved, Started
 from rag.types import Exchange
 from web.chat_service import Caller, ChatService
-from web.schemas import SourceOut, source_of
+from web.schemas import Source, source_of
 from web.ui.markdown import CitationLink, excerpt, plain, shown, typed
 
 MOST_TURNS = 40
@@ -34,7 +34,7 @@ class Turn(BaseModel):
     answer: Annotated[str, StringConstraints(max_length=60_000)] = ""
     grounded: bool = True
     searched: bool = False
-    sources: Annotated[list[SourceOut], Field(max_length=20)] = []
+    sources: Annotated[list[Source], Field(max_length=20)] = []
     cited: Annotated[list[int], Field(max_length=20)] = []
     chunks: Annotated[list[Short], Field(max_length=20)] = []
     notices: Annotated[list[Short], Field(max_length=4)] = []
@@ -189,7 +189,7 @@ def _source_list(turn: Turn) -> str:
     return f'<ol class="sources">{"".join(_source(source, source.n in turn.cited) for source in turn.sources)}</ol>'
 
 
-def _source(source: SourceOut, cited: bool) -> str:
+def _source(source: Source, cited: bool) -> str:
     """On one line, so that the Markdown renderer leaves it alone."""
     title, url = plain(source.title), safe_url(source.url)
     if url:
