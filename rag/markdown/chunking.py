@@ -199,7 +199,7 @@ def _beyond_gap(page: Page, first: int, after: int) -> tuple[int, int]:
     blocks = page.blocks_between(first, after) if page.leaves_out else []
     if not blocks or blocks[0].first != first:
         return first, after
-    body = next((block.first for block in blocks if block.kind != "heading"), first)
+    body = next((block.first for block in blocks if block.kind != "heading"), blocks[-1].first)
     said = page.said_at(body)
     for block, following in pairwise(blocks):
         if block.kind != "heading" or block.first not in said:

@@ -32,6 +32,11 @@ def test_the_tail_of_a_list_stays_before_a_heading_and_something_hidden(hidden: 
     assert numbered(" ".join(chunk.text for chunk in chunked(text))) == [f"item{at}" for at in range(300)]
 
 
+def test_headings_alone_stay_before_something_hidden() -> None:
+    chunks = chunked("# one1\n\n<!-- note -->\n\n# two2\n")
+    assert numbered(" ".join(chunk.text for chunk in chunks)) == ["one1", "two2"]
+
+
 @pytest.mark.parametrize("before", ["", "short0\n\n"])
 @pytest.mark.parametrize("size", [100, 400, 2_000])
 def test_a_heading_longer_than_its_path_is_in_the_text(before: str, size: int) -> None:
