@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from rag.corpus.generators import generator_for
-from rag.corpus.generators.base import Lines
+from rag.corpus.generators.base import Lines, block_parser
 from rag.markdown.headings import Heading, read_headings
 from rag.markdown.mdx import StrippedSource
 from rag.types import Document, GeneratorName, OutlineHeading, Section
@@ -53,8 +53,6 @@ _ATX = re.compile(r" {0,3}#{1,6}(?![^ \t])(.*)")
 _ANY_UNDERLINE = re.compile(r" {0,3}(?:=+|-+)[ \t]*$")
 _ANY_LINE = re.compile(r"(?! {0,3}(?:[-+*]\s|[>|]))(.*)")  # a list or a quotation ends at a rule, and is no heading
 
-_parser = MarkdownIt("commonmark").enable("table")
-_parser.core.ruler.disable(["inline", "text_join"])
 _inline = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
 
@@ -184,7 +182,8 @@ def page_of(document: Document) -> Page:
     stripped = StrippedSource(_safe(document.text))
     environment: dict[str, Any] = {}
     parsed_lines = stripped.lines if not stripped.containers else _without(stripped.lines, stripped.containers)
-    tokens = _parser.parse("\n".join(parsed_lines), environment)
+    parser = block_parser(dashes_are_tables=generator_for(document.flavor).dashes_are_tables)
+    tokens = parser.parse("\n".join(parsed_lines), environment)
     source = Lines(
         stripped.source_lines(0, len(stripped.lines)),
         stripped.lines,

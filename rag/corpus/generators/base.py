@@ -7,7 +7,7 @@ CommonMark, `{#id}` behind a heading, the slugs of GitHub.
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -18,6 +18,7 @@ from rag.types import GeneratorName
 
 if TYPE_CHECKING:  # the parser is not needed for a book that did not change
     from markdown_it import MarkdownIt
+    from markdown_it.rules_block import StateBlock
     from markdown_it.token import Token
 
 Inline = Callable[[str], "Sequence[Token]"]
@@ -93,6 +94,8 @@ class Generator:
     """Whether Markdown between two lines of HTML stays text, as in CommonMark and not in MDX."""
     named_by_h1: ClassVar[bool] = False
     """Whether only an h1 names the page that begins with it, and else the id, which is the file's name."""
+    dashes_are_tables: ClassVar[bool] = False
+    """Whether a run of dashes below a line with a pipe makes a table, as in markdown-it, and no heading."""
 
     def recognises(self, tree: Tree) -> bool:
         """True for a tree that says by its names or its texts, not by its configuration, that it is its own."""
@@ -128,7 +131,7 @@ class Generator:
     def headings(self, lines: Lines) -> Iterator[RawHeading]:
         """Every heading of a page in order, those in quotations and lists as well."""
         if self.html_is_raw and _may_stand_in_html(lines):
-            yield from commonmark_headings(block_parser().parse(lines.text))
+            yield from commonmark_headings(block_parser(dashes_are_tables=self.dashes_are_tables).parse(lines.text))
         else:
             yield from commonmark_headings(lines.tokens)
 
@@ -202,13 +205,44 @@ class HeadingText:
 
 
 @cache
-def block_parser(*, mdx: bool = False) -> "MarkdownIt":
-    """A parser of blocks alone. MDX has no indented code and no blocks of HTML."""
+def block_parser(*, mdx: bool = False, dashes_are_tables: bool = False) -> "MarkdownIt":
+    """A parser of blocks alone, of tables without their cells. MDX has no indented code and no blocks of HTML."""
     from markdown_it import MarkdownIt
 
     parser = MarkdownIt("commonmark").enable("table")
     parser.core.ruler.disable(["inline", "text_join"])
+    rule = partial(_table, dashes_are_tables=dashes_are_tables)
+    parser.block.ruler.at("table", rule, {"alt": ["paragraph", "reference"]})
     return parser.disable(["code", "html_block"]) if mdx else parser
+
+
+def _table(state: "StateBlock", first: int, end: int, silent: bool, *, dashes_are_tables: bool) -> bool:
+    """The block rule of tables: the lines of one, not its cells, which nothing here reads.
+
+    Below a line with a pipe a run of dashes alone underlines a heading; only markdown-it makes it a table.
+    """
+    if first + 2 > end:
+        return False
+    below = state.src[state.bMarks[first + 1] + state.tShift[first + 1] : state.eMarks[first + 1]]
+    if not below or below[0] not in "|-:" or not (dashes_are_tables or "|" in below or ":" in below):
+        return False
+    from markdown_it.rules_block import table
+
+    if not table(state, first, end, True):
+        return False
+    if silent:
+        return True
+    around, state.parentType = state.parentType, "table"
+    terminators = state.md.block.ruler.getRules("blockquote")
+    after = first + 2
+    while after < end and state.sCount[after] >= state.blkIndent and not state.isEmpty(after):
+        if state.is_code_block(after) or any(rule(state, after, end, True) for rule in terminators):
+            break
+        after += 1
+    state.push("table_open", "table", 1).map = [first, after]
+    state.push("table_close", "table", -1)
+    state.parentType, state.line = around, after
+    return True
 
 
 def commonmark_headings(tokens: "Sequence[Token]") -> Iterator[RawHeading]:

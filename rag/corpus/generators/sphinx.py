@@ -21,6 +21,7 @@ _FOOTNOTE = re.compile(r"\[\^([^\]\s]+)\](?!:)")
 
 class Sphinx(Generator):
     name = "sphinx"
+    dashes_are_tables = True
     configs = ("conf.py", "_toc.yml", "_config.yml")
 
     def owns(self, config: str) -> bool:

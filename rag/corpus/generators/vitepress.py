@@ -14,6 +14,7 @@ _EMOJI = re.compile(r"(`+[^`]*`+)|:[a-z0-9_+-]+:")
 
 class VitePress(Generator):
     name = "vitepress"
+    dashes_are_tables = True
     configs = (
         *(f".vitepress/config.{ending}" for ending in ("ts", "mts", "js", "mjs", "cts", "cjs")),
         ".vitepress/config/index.ts",
