@@ -121,7 +121,7 @@ class MkDocsSlugger:
 
     def __init__(self, *, unicode: bool = False, case: bool = False, pymdown: bool = False) -> None:
         self._taken: set[str] = set()
-        self._numbers: dict[str, int] = {}
+        self._after: dict[str, dict[int, int]] = {}  # base -> number -> one up to which all are taken
         self._unicode, self._case, self._pymdown = unicode, case, pymdown
 
     def slug(self, text: str) -> str:
@@ -143,14 +143,13 @@ class MkDocsSlugger:
         return self._next(base, number)
 
     def _next(self, base: str, number: int) -> str:
-        """`base_1`, `base_2` and so on, from a number on; a run that was found taken is not walked again."""
-        known = self._numbers.get(base, 0)
-        run = number <= known + 1
-        number = max(number, known + 1) if run else number
+        """`base_1`, `base_2` and so on, the first free one from a number on; taken runs are passed in one step."""
+        after = self._after.setdefault(base, {})
+        passed = []
         while f"{base}_{number}" in self._taken:
-            number += 1
-        if run:
-            self._numbers[base] = number
+            passed.append(number)
+            number = after.get(number, number + 1)
+        after.update(dict.fromkeys(passed, number + 1))
         self._taken.add(f"{base}_{number}")
         return f"{base}_{number}"
 
