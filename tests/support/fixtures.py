@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.openai_server import OpenAIServer
+from tests.support.qdrant_server import QdrantServers
 from tests.support.redis_server import RedisServer
 
 
@@ -34,3 +35,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("no file system can be mounted here: a full disk was not tried")
     yield disk
     subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+@pytest.fixture(scope="session")
+def qdrant_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QdrantServers]:
+    """Real Qdrant servers, where TEST_QDRANT_URL or TEST_QDRANT_BINARY is set."""
+    servers = QdrantServers(tmp_path_factory.mktemp("qdrant"))
+    yield servers
+    servers.stop()
