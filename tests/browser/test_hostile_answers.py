@@ -65,6 +65,31 @@ def test_markup_is_shown_and_does_nothing(visitor: Visitor, model: OpenAIServer,
     expect(visitor.box).to_be_visible()
 
 
+LINK = "[here](https://evil.example/z) ![x](https://evil.example/y.png) <b>bold</b>"
+LONG = "and so on, " * 60
+# Gradio's page takes what stands between two signs of mathematics out of the Markdown, wherever they stand.
+TORN_BY_MATHS = {
+    "out of a block": f"```\n\\(\n```\n\nand\n\n````\n\\)\n```\n{LINK}\n````\n",
+    "out of a block, square": f"```\n\\[\n```\n\nand\n\n````\n\\]\n```\n{LINK}\n````\n",
+    "out of a block, empty": f"```\n\\(\\)\n```\n\n$x$\n\n````\n\\)\n```\n{LINK}\n````\n",
+    "out of a formula": f"\\( {LONG} $$a \\) ![ {LINK} $$ and \\(b\\)",
+    "out of a formula, square": f"$$a \\] ![ {LINK} $$",
+    "out of a formula, inline": f"\\( {LONG} $a \\) ![ {LINK}$",
+    "commands": "$$\\includegraphics{https://evil.example/y.png} \\href{https://evil.example}{x}$$ $\\url{https://evil.example}$",
+    "placeholders": "%%%LATEX_BLOCK_0%%% $x$ `%%%LATEX_BLOCK_9%%%`\n\n```\n%%%LATEX_BLOCK_7%%%\n```\n",
+}
+
+
+@pytest.mark.parametrize("text", TORN_BY_MATHS.values(), ids=TORN_BY_MATHS)
+def test_signs_of_maths_free_nothing_from_code_or_formulas(visitor: Visitor, model: OpenAIServer, text: str) -> None:
+    says(visitor, model, f"Every four hours [1].\n\n{text}\n\nTo the end.")
+    expect(visitor.answer).to_contain_text("To the end.")
+    messages = visitor.conversation.locator(".message-content")
+    assert messages.locator("img, b").count() == 0
+    links = messages.locator("a").evaluate_all("links => links.map(link => link.href)")
+    assert all(link.startswith(BOOK) for link in links), links
+
+
 def test_the_markup_can_be_read(visitor: Visitor, model: OpenAIServer) -> None:
     says(visitor, model, MARKUP)
     for shown in ("<script>window.hacked = 1</script>", "https://evil.example/bare", "someone@evil.example"):

@@ -164,9 +164,9 @@ def test_time_grows_with_the_text_alone(unit: str, split: bool) -> None:
         text = unit * (length // len(unit))
         best = float("inf")
         for _ in range(3):
-            began = time.perf_counter()
+            began = time.thread_time()
             answered(list(text) if split else [text])
-            best = min(best, time.perf_counter() - began)
+            best = min(best, time.thread_time() - began)
         return best
 
     assert seconds(40_000) < 10 * seconds(10_000) + 0.05

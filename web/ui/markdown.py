@@ -28,7 +28,10 @@ _FORMULA = re.compile(r"\\\[|\\\(|\$")
 _BRACKET = re.compile(r"\[(?:(?P<number>\d{1,3})\](?![\[(]))?")
 _IN_A_WORD = re.compile(r"[\\$\w]")
 _ENTITY = re.compile(r"[!-/:-@\[-`{-~\n]")
-_ESCAPED = re.compile(r"\\([\\<@`\[])")
+_ESCAPED = re.compile(r"\\([\\<@`()\[\]])")
+_ESCAPED_IN_MATHS = re.compile(r"\\([\\<@`])")
+_PLACEHOLDER = "%%%"  # begins what Gradio's page puts in the place of a formula before it reads the Markdown
+_DELIMITER = re.compile(r"(?<!\\)(\\++)([()\]])")
 _LANGUAGE = re.compile(r"[A-Za-z0-9_+#.-]{1,20}")
 
 
@@ -98,16 +101,42 @@ def _until_closed(lines: Iterator[str], opening: re.Match[str]) -> list[str]:
 def _block(opening: re.Match[str], lines: list[str]) -> str:
     head, info = opening["head"], opening["info"].strip()
     language = info if _LANGUAGE.fullmatch(info) else ""
-    if not head:
-        longest = max((len(run) for run in re.findall(r"`+|~+", "\n".join(lines))), default=0)
+    code = "\n".join(lines)
+    if not head and not _torn_by_maths(code):
+        longest = max((len(run) for run in re.findall(r"`+|~+", code)), default=0)
         fence = "`" * max(3, longest + 1)
         return "\n".join([f"{fence}{language}", *lines, fence, ""])
-    if "<" not in "".join(lines):
+    if "<" not in code and head and not _torn_by_maths(code):
         close = re.sub(r"[^ \t>]", " ", head) + opening["run"]
         return "\n".join([f"{head}{opening['run']}{language}", *lines, close, ""])
     width = len(head)
     content = "\n".join(line[width:] if not line[:width].strip(" \t>") else line for line in lines)
     return f"{head}<pre><code>{_entities(content)}</code></pre>\n"
+
+
+def _torn_by_maths(code: str) -> bool:
+    """Whether the page would take a formula for begun in this code and go on with it behind its end, or fill it in.
+
+    It takes what stands between two delimiters out of the Markdown wherever they stand, so that code which opens a
+    formula and other code which closes it lose the fences between them.
+    """
+    if _PLACEHOLDER in code:
+        return True
+    outside = _outside(code, "\\(", "\\)")
+    return outside is None or _outside(outside, "\\[", "\\]") is None
+
+
+def _outside(code: str, opening: str, closing: str) -> str | None:
+    """What stands outside of formulas, None when the last one is not closed. As the page looks for them, but linear."""
+    kept: list[str] = []
+    place = 0
+    while (start := code.find(opening, place)) >= 0:
+        end = code.find(closing, start + 3)  # a formula holds at least one character
+        if end < 0:
+            return None
+        kept.append(code[place:start])
+        place = end + 2
+    return " ".join([*kept, code[place:]])
 
 
 def _prose(text: str, links: Mapping[int, CitationLink]) -> str:
@@ -204,20 +233,34 @@ def _is_inline(content: str, text: str, close: int) -> bool:
 
 
 def _formula(content: str, *, block: bool) -> str:
-    content = _unescaped(content).replace("&#91;", "\\[").strip().replace("<", "\\lt ").replace("\n", " ")
+    """The formula between delimiters of which the content holds none, or the page would let its rest out."""
+    content = _ESCAPED_IN_MATHS.sub(lambda pair: pair[0] if pair[1] == "\\" else pair[1], content).strip()
+    content = _DELIMITER.sub(_no_delimiter, content).replace("<", "\\lt ").replace("\n", " ")
+    content = content.replace(_PLACEHOLDER, "%")
     return f"\\[{{}}{content}{{}}\\]" if block else f"\\({{}}{content}{{}}\\)"
+
+
+def _no_delimiter(found: re.Match[str]) -> str:
+    """Two backslashes are the end of a line; one makes a delimiter, which inside of `\\text` is as good as a dollar."""
+    slashes, bracket = found[1], found[2]
+    if len(slashes) % 2:
+        slashes, bracket = slashes[1:], "]" if bracket == "]" else "$"
+    return f"{slashes}{{}}{bracket}"
 
 
 def _words(text: str, links: Mapping[int, CitationLink]) -> str:
     text = _unescaped(text).replace("<", "&lt;").replace("`", "&#96;").replace("://", ":&#47;&#47;")
+    text = text.replace(_PLACEHOLDER, "&#37;&#37;&#37;")
     text = re.sub(r"(?i)\bwww\.", "www&#46;", text).replace("@", "&#64;")
     return _BRACKET.sub(lambda bracket: _citation(bracket, links), text)
 
 
 def _unescaped(text: str) -> str:
-    """Without the backslashes before signs that become entities here: an entity behind one is not read as such."""
-    kept = {"\\": "\\\\", "[": "&#91;"}  # a bracket that was escaped is no marker's
-    return _ESCAPED.sub(lambda pair: kept.get(pair[1], pair[1]), text)
+    """Without the backslashes before signs that become entities here: an entity behind one is not read as such.
+
+    No delimiter of a formula is left, and no bracket that was escaped is a marker's.
+    """
+    return _ESCAPED.sub(lambda pair: pair[1] if pair[1] in "<@`" else f"&#{ord(pair[1])};", text)
 
 
 def _citation(bracket: re.Match[str], links: Mapping[int, CitationLink]) -> str:
@@ -226,7 +269,7 @@ def _citation(bracket: re.Match[str], links: Mapping[int, CitationLink]) -> str:
     if link is None or not link.url:
         defines = bracket.string.startswith(":", bracket.end())
         return bracket[0] if bracket["number"] and not defines else "&#91;" + bracket[0][1:]
-    url, title = html.escape(link.url), _entities(" ".join(link.title.split()))
+    url, title = html.escape(link.url).replace("\\", "%5C"), _entities(" ".join(link.title.split()))
     return f'<a class="cite" href="{url}" title="{title}" target="_blank">{bracket["number"]}</a>'
 
 
