@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 SDK_VERSION := $(shell sed -n 's/^sdk_version: *//p' README.md)
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: run test lint format lock check-locks check-space space openapi eval bench chaos screenshots clean
+.PHONY: run test lint format lock check-locks check-space space openapi docs eval bench shape chaos screenshots clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/python app.py
@@ -48,6 +48,15 @@ chaos: $(VENV)/dev.stamp
 
 openapi: $(VENV)/dev.stamp
 	$(BIN)/python -m web.openapi specs/1-rag-backend/contracts/openapi.yaml
+
+# What the structure of the code is measured by; exit code 1 when a limit is crossed.
+shape: $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks.shape
+
+# The pages that are generated from the code; a test fails when one is stale.
+docs: openapi
+	$(BIN)/python -m rag settings > .env.example
+	$(BIN)/python -m rag settings --markdown > docs/settings.md
 
 screenshots: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.browser.screenshots specs/1-rag-backend/screenshots

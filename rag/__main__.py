@@ -75,6 +75,12 @@ def evaluate(options: argparse.Namespace) -> int:
     return eval_command.run_eval(options)
 
 
+def settings(options: argparse.Namespace) -> int:
+    from rag.cli import settings as settings_command
+
+    return settings_command.run(markdown=options.markdown)
+
+
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Only the chosen command's own arguments are built, because building them may load what it needs."""
     parser = argparse.ArgumentParser(prog="python -m rag", description="Chat with a book written in Markdown.")
@@ -110,6 +116,9 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         from rag.cli import eval as eval_command
 
         eval_command.add_arguments(command)
+    command = commands.add_parser("settings", help="print every setting with its default")
+    command.set_defaults(run=settings)
+    command.add_argument("--markdown", action="store_true", help="as a page of the documentation, not as .env.example")
     return parser.parse_args(arguments)
 
 

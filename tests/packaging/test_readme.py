@@ -1,4 +1,4 @@
-"""What the README says is so: its links lead somewhere, its commands run, its answers are those of the application."""
+"""README and docs: their links exist, their commands run, and the application answers as they show."""
 
 import os
 import re
@@ -16,7 +16,7 @@ import yaml
 from rag.corpus.slugs import GithubSlugger
 from rag.settings import Settings
 from tests.conftest import ROOT
-from tests.packaging.readme import TEXT, Shown, blocks, keys, links, sessions
+from tests.packaging.readme import API, README, Shown, blocks, keys, links, sessions
 from tests.support.running import Running, running_app
 
 PAGES = [
@@ -24,7 +24,7 @@ PAGES = [
     "04-into-the-world/glossary.md",
 ]  # fmt: skip
 TOKEN = "the admin token"
-CURLS = [shown for shown in sessions() if shown.command.startswith("curl ")]
+CURLS = [shown for shown in sessions(API) if shown.command.startswith("curl ")]
 
 
 @pytest.fixture(scope="module")
@@ -52,23 +52,27 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield running
 
 
-@pytest.mark.parametrize("link", links())
-def test_a_relative_link_leads_somewhere(link: str) -> None:
+@pytest.mark.parametrize(("page", "link"), links(), ids=lambda value: getattr(value, "name", value))
+def test_a_relative_link_leads_somewhere(page: Path, link: str) -> None:
     if link.startswith(("http://", "https://")):
         return
     path, _, anchor = link.partition("#")
-    target = ROOT / path if path else ROOT / "README.md"
+    target = page.parent / path if path else page
     assert target.exists(), link
     if anchor:
         headings = re.findall(r"^#{1,6} +(.+?)\s*$", target.read_text(encoding="utf-8"), re.MULTILINE)
         assert anchor in {GithubSlugger().slug(heading) for heading in headings}, link
 
 
+def test_the_readme_is_short() -> None:
+    assert README.count("\n") <= 150
+
+
 def test_the_places_of_the_figures_are_there_once() -> None:
     for name in ("quality", "speed"):
         opening, closing = f"<!-- figures:{name} -->", f"<!-- /figures:{name} -->"
-        assert TEXT.count(opening) == TEXT.count(closing) == 1
-        assert TEXT.index(opening) < TEXT.index(closing)
+        assert README.count(opening) == README.count(closing) == 1
+        assert README.index(opening) < README.index(closing)
 
 
 def test_every_route_of_the_contract_is_shown() -> None:
@@ -104,7 +108,7 @@ def test_a_command_answers_as_shown(app: Running, shown: Shown) -> None:
 
 
 def test_the_script_runs(app: Running, tmp_path: Path) -> None:
-    (script,) = blocks("python")
+    (script,) = blocks(API, "python")
     assert f'"{TOKEN}"' in script
     done = subprocess.run(
         [sys.executable, "-c", script.replace("http://localhost:7860", app.url)],
@@ -121,7 +125,7 @@ def test_the_script_runs(app: Running, tmp_path: Path) -> None:
 
 
 def test_the_command_line_has_the_options_that_are_named() -> None:
-    for line in blocks("bash")[0].splitlines():
+    for line in blocks(README, "bash")[0].splitlines():
         command = line.split()[3]
         usage = subprocess.run(
             [sys.executable, "-m", "rag", command, "--help"], cwd=ROOT, capture_output=True, text=True, check=True
@@ -135,11 +139,12 @@ def test_every_command_of_the_command_line_is_shown() -> None:
         [sys.executable, "-m", "rag", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
     commands = set(re.findall(r"^    (\w+)  ", usage, re.MULTILINE))
-    assert commands == {line.split()[3] for line in blocks("bash")[0].splitlines()}
+    assert commands == {line.split()[3] for line in blocks(README, "bash")[0].splitlines()}
 
 
 def test_every_target_of_the_makefile_is_named() -> None:
     phony = re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert phony is not None
-    named = set(re.findall(r"`make ([\w-]+)", TEXT))
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`make ([\w-]+)", contributing))
     assert named == set(phony[1].split())
