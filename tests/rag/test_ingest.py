@@ -499,7 +499,8 @@ async def test_broken_engine_files_are_healed_by_the_next_ingest(book: Book, for
             path.write_bytes(b"broken")
     finished = await book.ingest(force=force)
     assert (finished.status, finished.added, finished.unchanged) == ("completed", 0, 6)
-    assert (finished.chunks_created, finished.message) == (0, "The index was made anew; 6 files unchanged.")
+    assert finished.chunks_created == 0
+    assert finished.message.startswith("The index was made anew; 6 files unchanged.")
     assert len(await book.records()) == 6
 
 

@@ -38,8 +38,8 @@ def from_address(number: int) -> dict[str, str]:
     return {"x-forwarded-for": f"198.18.{number // 250}.{number % 250 + 1}"}
 
 
-def test_10501_small_requests_with_new_sessions_do_not_grow_the_memory(start: Start) -> None:
-    """From as many addresses, so that no rate limit helps. A state of Gradio's is 90 kB; it kept 10,000."""
+def test_small_requests_with_new_sessions_do_not_grow_the_memory(start: Start) -> None:
+    """From as many addresses, so that no rate limit helps. A state of Gradio's is 90 kB; it kept 10,000 of them."""
     app = start(ingest_on_start=False)
     number = event_number(app.url, "show")
 
@@ -50,13 +50,13 @@ def test_10501_small_requests_with_new_sessions_do_not_grow_the_memory(start: St
             assert answer.status_code == 200
 
     with httpx.Client(base_url=app.url, timeout=60) as client:
-        send(client, 0, 500)
+        send(client, 0, 2 * STATES)
         before = resident()
-        send(client, 500, 10_501)
+        send(client, 2 * STATES, 1_200)
     states = admission(app)._blocks.state_holder
     assert len(states.session_data) <= STATES
     assert len(states.time_last_used) <= STATES
-    assert resident() - before < 60 * MIB  # it was 950
+    assert resident() - before < 40 * MIB  # it was 95
 
 
 def test_events_that_nobody_waits_for_are_forgotten(start: Start) -> None:
@@ -121,8 +121,8 @@ def test_an_address_beyond_its_limit_takes_no_second_place(start: Start) -> None
 
     with ThreadPoolExecutor(12) as pool:
         answers = list(pool.map(join, range(12)))
-    assert set(answers) <= {200, 429}
-    assert 200 in answers
+    assert set(answers) == {200, 429}
+    assert answers.count(200) <= MOST_QUESTIONS, "a refusal is short, so that some find the queue empty again"
 
 
 HEAVY = ["\\[", "$a", "`a ", "!["]
