@@ -96,7 +96,8 @@ def test_the_markup_can_be_read(visitor: Visitor, model: OpenAIServer) -> None:
         expect(visitor.answer).to_contain_text(shown)
     code = visitor.answer.locator("code").all_inner_texts()
     assert "<script>hacked=4</script>" in code
-    assert "a ` <img src=x onerror=hacked=5>" in code
+    # Parsers disagree where a span ends that holds a backtick, so what could be markup outside of it gets a space.
+    assert "a ` < img src=x onerror=hacked=5>" in code
 
 
 def test_code_is_code_and_maths_is_maths(visitor: Visitor, model: OpenAIServer) -> None:

@@ -125,15 +125,19 @@ def fails_later(way: str, parts: Collection[str], trial: Trial) -> Outcome:
         return watched(app, server, way, parts)
 
 
+def new_question() -> str:
+    """The same words with other marks: a question that was embedded before would need no embedding."""
+    return QUESTION + "?" * next(_asked)
+
+
 def watched(
     app: AppProcess, server: BrokenUpstream, way: str, parts: Collection[str], *, margin: float = 1.0
 ) -> Outcome:
     """Three readers after one another, and the way back; a busy machine gets `margin` times as long."""
-    asked = next(_asked)  # a question that was embedded before needs no embedding
-    first = ask(app.url, f"{QUESTION} Reader {asked}?")
+    first = ask(app.url, new_question())
     wanted = {part for part in parts if part != "models"}
     said = seconds_until(lambda: wanted <= set(down(app.url)), margin * SAID)
-    later = [ask(app.url, f"{QUESTION} Reader {asked}.{number}?") for number in range(3)]
+    later = [ask(app.url, new_question()) for _ in range(3)]
     server.mend()
     recovered = seconds_until(lambda: not down(app.url), margin * RECOVERED)
     slowest = max(answer.seconds for answer in later)
@@ -160,7 +164,7 @@ def fifty_readers(trial: Trial) -> Outcome:
         answers: list[Answer] = []
 
         def read(number: int) -> None:
-            answers.append(ask(app.url, f"{QUESTION} Reader {number}?"))
+            answers.append(ask(app.url, f"{QUESTION}{'?' * number}"))
 
         readers = [threading.Thread(target=read, args=(number,)) for number in range(50)]
         for reader in readers:
