@@ -74,7 +74,7 @@ async def test_what_breaks_the_parser_is_one_page(sources: list[Source], capfd: 
         assert [isinstance(cut, FileProblem) for cut in cuts] == [False, True, False]
         assert cuts[1] == FileProblem(broken.path, "internal", f"{broken.path} could not be read: it broke the parser.")
     said = capfd.readouterr().err
-    assert "AssertionError at corpus.py:" in said, "the process beside says where, in a line"
+    assert "AssertionError at scan.py:" in said, "the process beside says where, in a line"
     assert "Traceback" not in said
 
 

@@ -24,7 +24,7 @@ def test_a_recipe_knows_what_it_made() -> None:
         {"dimensions": 256},
         {"chunker": "4:500:50"},
         {"windows": "off"},
-        {"lexicon": "2"},
+        {"encoder": "2"},
         {"words": 120.0},
         {"language": None},
         {"detected": False},
