@@ -131,7 +131,7 @@ def test_a_hundred_readers_stream_at_once(
     openai_server.limit(latency=0.1, pieces_per_second=60)
 
     def read(n: int) -> dict[str, Any]:
-        return only(ask(app.url, f"How often must the wick be trimmed on day {n}?"), "done")
+        return only(ask(app.url, "How often must the wick be trimmed" + "?" * (n + 1)), "done")
 
     with ThreadPoolExecutor(100) as readers:
         answers = list(readers.map(read, range(100)))

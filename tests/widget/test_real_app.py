@@ -197,7 +197,7 @@ def test_too_many_questions_are_counted_down(start: Start, reader: Reader) -> No
     app = start(rate_limit="1/8seconds")
     reader.visit("/docs/")
     reader.open()
-    httpx.get(f"{app.url}/search", params={"q": "wick"}, timeout=30).raise_for_status()
+    httpx.post(f"{app.url}/chat", json={"question": QUESTION, "stream": False}, timeout=30).raise_for_status()
     reader.ask(QUESTION)
     expect(reader.problem).to_contain_text("Too many questions in a short time.")
     expect(reader.retry).to_be_disabled()
