@@ -184,7 +184,7 @@ async def _read_body(scope: Scope, receive: Receive) -> Receive:
         if more:
             await _drain(receive)
         raise _too_large(limit)
-    return _replay(b"".join(pieces), receive)
+    return replay(b"".join(pieces), receive)
 
 
 async def _drain(receive: Receive) -> None:
@@ -198,7 +198,8 @@ async def _drain(receive: Receive) -> None:
                 more = message["type"] == "http.request" and message.get("more_body", False)
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
+def replay(body: bytes, receive: Receive) -> Receive:
+    """Return a receive that gives `body` first, as one message, and then what `receive` gives."""
     read = False
 
     async def replayed() -> Message:

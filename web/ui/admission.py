@@ -17,9 +17,10 @@ from uuid import uuid4
 import gradio as gr
 from gradio.block_function import BlockFunction
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from web.auth import RateLimits, client_key
+from web.middleware import replay
 from web.problems import Problem, not_found
 from web.ui.policy import EventRule, RouteRule, event_rule_of, rule_of
 from web.ui.queue_sessions import QueueSessions
@@ -60,7 +61,7 @@ class Admission:
             case "cancel":
                 body, _ = await _read(receive)
                 written = json.dumps(_cancel_body(body)).encode()
-                await self.app(_sized(scope, written), _replay(written, receive), send)
+                await self.app(_sized(scope, written), replay(written, receive), send)
             case "data" | "result":
                 await self._stream(scope, receive, send, self._session_of_stream(scope, parts))
             case _:
@@ -84,15 +85,15 @@ class Admission:
             raise Problem(413, "too_large", f"The event's data are larger than {event.body // 1024} KiB.")
         _refuse_files(kept, conversation=event.conversation)
         written = json.dumps(kept).encode()
-        scope, replay = _sized(scope, written), _replay(written, receive)
+        scope, replayed = _sized(scope, written), replay(written, receive)
         if rule.purpose == "run":
             with self._place("running", scope, MOST_RUNNING):
-                await self.app(scope, replay, send)
+                await self.app(scope, replayed, send)
             return
         await self._require_places(scope, event)
         with self._place("asking" if event.asks else "joining", scope, MOST_PLACES):
             self._sessions.joined(session)
-            await self.app(scope, replay, send)
+            await self.app(scope, replayed, send)
 
     # Which event
 
@@ -252,19 +253,6 @@ def _refuse_files(value: object, *, conversation: bool) -> None:
             waiting += [(nested, depth + 1) for nested in item.values()]
         elif isinstance(item, list):
             waiting += [(nested, depth + 1) for nested in item]
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    read = False
-
-    async def replayed() -> Message:
-        nonlocal read
-        if read:
-            return await receive()
-        read = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return replayed
 
 
 def _invalid(sentence: str) -> Problem:
